@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * lodge-worker VERB --var VAR ...: one long job of the daemon, in a process of its own.
+ *
+ * How it works: it tells on its stdout what it does, a line each:
+ *	P TEXT				progress
+ *	E ERRNO EXITCODE MESSAGE	it failed, ERRNO positive; the exit status is then 1
+ *
+ * It dies with the daemon, at once. Every job is made so that a killed one leaves nothing that
+ * the next does not clear away.
+ */
+
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "storage/layer.h"
+#include "storage/template.h"
+
+struct job {
+	const char *var;	/* --var: lg_root.var */
+	const char *data;	/* --data: where the recipes are */
+	bool force;
+	const char *name;	/* the argument */
+};
+
+struct verb {
+	const char *name;
+	const char *usage;	/* what comes behind the name */
+	bool needs_data, needs_name;
+	int (*run)(const struct job *job, struct lg_err *err);
+};
+
+static void print_progress(const char *line, void *arg)
+{
+	(void)arg;
+	printf("P %s\n", line);
+}
+
+static int template_build(const struct job *job, struct lg_err *err)
+{
+	return lg_template_build(job->var, job->data, job->name, job->force, print_progress,
+				 NULL, err);
+}
+
+static int empty_trash(const struct job *job, struct lg_err *err)
+{
+	return lg_layer_empty_trash(job->var, err);
+}
+
+static const struct verb verbs[] = {
+	{ "template-build", "--var VAR --data DIR NAME [--force]", true, true, template_build },
+	{ "empty-trash", "--var VAR", false, false, empty_trash },
+};
+
+static int usage(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		fprintf(stderr, "%s lodge-worker %s %s\n", i == 0 ? "usage:" : "      ",
+			verbs[i].name, verbs[i].usage);
+	return 2;
+}
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+static int parse_job(int argc, char **argv, struct job *job)
+{
+	static const struct option options[] = {
+		{ "var", required_argument, NULL, 'v' },
+		{ "data", required_argument, NULL, 'd' },
+		{ "force", no_argument, NULL, 'f' },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'v')
+			job->var = optarg;
+		else if (c == 'd')
+			job->data = optarg;
+		else if (c == 'f')
+			job->force = true;
+		else
+			return -EINVAL;
+	}
+	if (optind < argc)
+		job->name = argv[optind++];
+	return optind == argc && job->var && job->var[0] == '/' ? 0 : -EINVAL;
+}
+
+/* The daemon may have died before we asked to be told: then nobody reads our stdout. */
+static bool parent_is_gone(void)
+{
+	struct pollfd p = { .fd = STDOUT_FILENO };
+
+	return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
+	       (poll(&p, 1, 0) > 0 && p.revents & POLLERR);
+}
+
+int main(int argc, char **argv)
+{
+	const struct verb *verb = argc > 1 ? find_verb(argv[1]) : NULL;
+	struct job job = { 0 };
+	struct lg_err err = { 0 };
+	int r;
+
+	if (!verb || parse_job(argc - 1, argv + 1, &job) < 0 ||
+	    verb->needs_data != !!job.data || verb->needs_name != !!job.name)
+		return usage();
+	if (parent_is_gone())
+		return 1;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	r = verb->run(&job, &err);
+	if (r < 0)
+		printf("E %d %d %s\n", -r, err.exit_code, err.msg);
+	return r < 0 ? 1 : 0;
+}
