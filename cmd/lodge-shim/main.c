@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* lodge-shim: parent of one container's init. shim.h says how it works. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cmd/lodge-shim/shim.h"
+#include "ct/inside.h"
+#include "ct/trace.h"
+#include "lib/cleanup.h"
+
+#define CONNECTION 3
+
+struct shim shim = { .devpts = -1, .cgroup_fd = -1, .leaf_fd = -1, .seccomp_fd = -1 };
+struct lg_msg msg_in, msg_out;
+
+static char *title;
+static size_t title_size;
+
+extern char **environ;
+
+/* The kernel shows what stands where the arguments and the environment were. */
+static void find_title(int argc, char **argv)
+{
+	char *end = argv[argc - 1] + strlen(argv[argc - 1]) + 1;
+
+	for (char **e = environ; *e; e++)
+		if (*e == end)
+			end += strlen(*e) + 1;
+	title = argv[0];
+	title_size = (size_t)(end - title);
+}
+
+void set_title(unsigned int ctid)
+{
+	char name[16];
+
+	memset(title, 0, title_size);
+	snprintf(title, title_size, "lodge-shim %u", ctid);
+	snprintf(name, sizeof(name), "shim %u", ctid);
+	prctl(PR_SET_NAME, name, 0, 0, 0);
+}
+
+static void on_child(struct source *s, uint32_t events)
+{
+	struct signalfd_siginfo info;
+	int status, init_status = 0;
+	bool init_ended = false;
+	pid_t pid;
+
+	(void)events;
+	while (read(s->fd, &info, sizeof(info)) > 0)
+		;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == shim.launch.pid) {
+			init_ended = true;
+			init_status = status;
+		} else {
+			session_reaped(pid, status);
+		}
+	}
+	if (init_ended)
+		init_reaped(init_status);
+}
+
+static struct source children = { .on_event = on_child };
+
+/* Nothing that is sent to a shim by accident may end a container. */
+static int watch_children(void)
+{
+	sigset_t all, child;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	children.fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	return children.fd < 0 ? -errno : source_add(&children, EPOLLIN);
+}
+
+/*
+ * A mount namespace that follows the host's, so that a disk that is unmounted there is not held
+ * here; and no key of whoever started lodged.
+ */
+static int detach(void)
+{
+	setsid();
+	umask(077);
+	if (chdir("/") < 0 || unshare(CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		return -errno;
+	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+	lg_oom_note();
+	return 0;
+}
+
+static bool is_connection(int fd)
+{
+	socklen_t len = sizeof(int);
+	int type = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
+}
+
+int main(int argc, char **argv)
+{
+	int r;
+
+	/* A script inside may run this file (ct/enter.h): it has no connection, and ends here. */
+	if (argc < 1 || !is_connection(CONNECTION)) {
+		static const char text[] = "lodge-shim: it is started by lodged\n";
+
+		return write(2, text, sizeof(text) - 1) < 0 ? 2 : 1;
+	}
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (getenv("LG_SHIM_TRACE"))
+		lg_trace_open();
+	find_title(argc, argv);
+	trim_init();
+	fcntl(CONNECTION, F_SETFD, FD_CLOEXEC);
+	r = loop_init();
+	if (r == 0)
+		r = watch_children();
+	if (r == 0)
+		r = detach();
+	if (r == 0)
+		r = link_first(CONNECTION);
+	if (r < 0) {
+		dprintf(2, "lodge-shim: cannot prepare: %s\n", strerror(-r));
+		return 1;
+	}
+	loop_run();
+}

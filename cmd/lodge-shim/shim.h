@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LG_CMD_SHIM_H
+#define LG_CMD_SHIM_H
+
+/*
+ * How it works: one thread, one epoll. Each thing that is listened to is a struct source, first member
+ * of what it belongs to. The shim's life:
+ *
+ *	SPARE	 connected to lodged, prepared; ends with the connection
+ *	MADE	 init is there and builds its root; the connection's end kills it
+ *	RUNNING	 init was executed; connections come and go
+ *	ENDED	 init is reaped; what is left is to say so
+ *
+ * Nothing here waits for the container: its console, its sessions and its clients are all
+ * non-blocking, and what cannot be delivered is dropped.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/types.h>
+
+#include "ct/launch.h"
+#include "lib/err.h"
+#include "lib/msg.h"
+
+struct source {
+	int fd;
+	void (*on_event)(struct source *s, uint32_t events);
+};
+
+enum phase { PHASE_SPARE, PHASE_MADE, PHASE_RUNNING, PHASE_ENDED };
+
+struct session;
+
+struct shim {
+	enum phase phase;
+	struct lg_launch launch;	/* init; sock is the handshake */
+	bool ready, go, execing;	/* of the handshake */
+	int devpts;			/* mount of the container's /dev/pts */
+	int cgroup_fd, leaf_fd, seccomp_fd;
+	uint32_t ctid, id_base;
+	uint64_t keep_caps;
+	char *target, *socket, *exit_file;	/* set once START was taken */
+	struct session *sessions;
+	unsigned int nsessions;
+};
+
+extern struct shim shim;
+
+/* Messages are too large for the stack, and one of each is enough for one thread. */
+extern struct lg_msg msg_in, msg_out;
+
+/* ---- main.c ---- */
+
+/** set_title() - what ps shows: "lodge-shim CTID". */
+void set_title(unsigned int ctid);
+
+/* ---- loop.c ---- */
+
+/** loop_init() - make the epoll. */
+int loop_init(void);
+
+/** source_add() - listen to s->fd for @events (EPOLLIN, EPOLLET, ...). */
+int source_add(struct source *s, uint32_t events);
+void source_change(struct source *s, uint32_t events);
+
+/** source_close() - listen no more, and close it. A source without descriptor is fine. */
+void source_close(struct source *s);
+
+/** loop_run() - for ever. When nothing happened for a while, memory is given back once. */
+void loop_run(void) __attribute__((noreturn));
+
+/* ---- trim.c ---- */
+
+/** trim_init() - find out what can be given back. */
+void trim_init(void);
+
+/**
+ * trim_and_wait() - give back what is not needed until something happens, and wait for it
+ * Return: as epoll_wait(2) for one event, without end.
+ */
+int trim_and_wait(int epoll, struct epoll_event *ev);
+
+/* ---- link.c: connections to lodged ---- */
+
+/** link_first() - the connection that lodged started us with. */
+int link_first(int fd);
+
+/** link_listen() - take new ones at @path. */
+int link_listen(const char *path, struct lg_err *err);
+
+/** link_send() - send msg_out to the daemon. -ENOTCONN when there is none. */
+int link_send(void);
+
+/** link_count() - of connections; the last one's end means that lodged is gone. */
+unsigned int link_count(void);
+
+/* ---- start.c: from START to STARTED, and the end ---- */
+
+void start_take(struct lg_msg *m);
+void start_go(void);
+
+/** start_fail() - say FAILED, undo, end. */
+void start_fail(const struct lg_err *err) __attribute__((noreturn));
+
+/** init_reaped() - init has ended with this wait status. */
+void init_reaped(int status) __attribute__((noreturn));
+
+/** spare_prepare() - what a spare can do before it knows what for. */
+int spare_prepare(const struct lg_msg *m, struct lg_err *err);
+
+/* ---- session.c ---- */
+
+void session_begin(struct lg_msg *m);
+
+/** session_reaped() - is @pid one of a session's? Then take note of it. */
+void session_reaped(pid_t pid, int status);
+
+/** sessions_end() - tell the clients of all that are left that they are over. */
+void sessions_end(void);
+
+/* ---- console.c ---- */
+
+/** console_log() - what the console shows is appended to this file. */
+void console_log(const char *path);
+const char *console_path(void);
+
+/** console_open() - take the master. */
+void console_open(int fd);
+
+/** console_join() - one more client; the descriptor is ours. */
+void console_join(int fd);
+void console_resize(unsigned int rows, unsigned int cols);
+
+/** console_end() - what the container wrote last still goes to the log and the clients. */
+void console_end(void);
+
+#endif

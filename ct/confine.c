@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ct/inside.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "lib/cleanup.h"
+
+/*
+ * What a freshly booted machine gives its init. A hard limit that lodged itself does not have
+ * cannot be given: then it is lodged's own.
+ */
+/* clang-format off */
+static const struct {
+	int resource;
+	rlim_t soft, hard;
+} limits[] = {
+	{ RLIMIT_NOFILE,  1024,		  524288 },
+	{ RLIMIT_CORE,	  0,		  RLIM_INFINITY },
+	{ RLIMIT_STACK,	  8 << 20,	  RLIM_INFINITY },
+	{ RLIMIT_MEMLOCK, 8 << 20,	  8 << 20 },
+	{ RLIMIT_NPROC,	  RLIM_INFINITY,  RLIM_INFINITY },
+	{ RLIMIT_FSIZE,	  RLIM_INFINITY,  RLIM_INFINITY },
+	{ RLIMIT_AS,	  RLIM_INFINITY,  RLIM_INFINITY },
+	{ RLIMIT_DATA,	  RLIM_INFINITY,  RLIM_INFINITY },
+	{ RLIMIT_CPU,	  RLIM_INFINITY,  RLIM_INFINITY },
+};
+/* clang-format on */
+
+static int set_limit(int resource, rlim_t soft, rlim_t hard)
+{
+	struct rlimit lim;
+
+	if (getrlimit(resource, &lim) < 0)
+		return -errno;
+	if (lim.rlim_cur == soft && lim.rlim_max == hard)
+		return 0;
+	lim.rlim_max = hard < lim.rlim_max ? hard : lim.rlim_max;
+	lim.rlim_cur = soft < lim.rlim_max ? soft : lim.rlim_max;
+	return setrlimit(resource, &lim) < 0 ? -errno : 0;
+}
+
+int lg_confine_limits(struct lg_err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		int r = set_limit(limits[i].resource, limits[i].soft, limits[i].hard);
+
+		if (r < 0)
+			return lg_fail(err, r, "set resource limit %d", limits[i].resource);
+	}
+	umask(022);
+	return 0;
+}
+
+static bool oom_protected;
+
+void lg_oom_note(void)
+{
+	lg_autoclose int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+	char text[2] = "0";
+
+	oom_protected = fd < 0 || read(fd, text, sizeof(text)) < 1 || text[0] != '0';
+}
+
+int lg_oom_reset(void)
+{
+	lg_autoclose int fd = -1;
+
+	if (!oom_protected)
+		return 0;
+	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	return fd < 0 || write(fd, "0", 1) < 0 ? -errno : 0;
+}
+
+int lg_confine_caps(uint64_t keep, struct lg_err *err)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	for (unsigned int cap = 0; cap < 64; cap++) {
+		if (keep & (UINT64_C(1) << cap))
+			continue;
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+			continue;
+		if (errno == EINVAL)
+			break;	/* behind the kernel's last one */
+		return lg_fail(err, -errno, "drop capability %u", cap);
+	}
+	if (syscall(SYS_capget, &head, data) < 0)
+		return lg_fail(err, -errno, "read the capabilities");
+	data[0].inheritable = data[1].inheritable = 0;	/* takes the ambient ones away too */
+	if (syscall(SYS_capset, &head, data) < 0)
+		return lg_fail(err, -errno, "set the capabilities");
+	return 0;
+}
+
+int lg_confine_ids(struct lg_err *err)
+{
+	if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		return lg_fail(err, -errno, "become the container's root");
+	/* A change of ids sets it to what fs.suid_dumpable says. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return lg_fail(err, -errno, "stay out of sight");
+	return 0;
+}
+
+int lg_confine_seccomp(int fd, struct lg_err *err)
+{
+	struct sock_fprog prog;
+	struct stat st;
+	size_t n;
+	void *p;
+	int r = 0;
+
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return lg_fail(err, -errno, "read the system call filter");
+	n = (size_t)st.st_size / sizeof(struct sock_filter);
+	if (n == 0 || n > BPF_MAXINSNS || (size_t)st.st_size % sizeof(struct sock_filter))
+		return lg_refuse(err, -EBADMSG, 0, "the system call filter has a bad size");
+	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED)
+		return lg_fail(err, -errno, "map the system call filter");
+	prog.len = (unsigned short)n;
+	prog.filter = p;
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)
+		r = lg_fail(err, -errno, "load the system call filter");
+	munmap(p, (size_t)st.st_size);
+	return r;
+}
+
+void lg_confine_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void lg_report(int sock, uint32_t kind, const struct lg_err *err)
+{
+	static struct lg_msg m;
+
+	lg_msg_init(&m, kind);
+	if (err)
+		lg_msg_put_err(&m, err);
+	(void)lg_msg_send(sock, &m);
+}

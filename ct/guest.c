@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ct/guest.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ct/inside.h"
+#include "lib/cleanup.h"
+
+#define TEXT_MAX 4096u
+
+struct text {
+	char buf[TEXT_MAX];
+	size_t len;
+};
+
+static void add(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Text that does not fit sets len past the buffer; put_text() refuses it. */
+static void add(struct text *t, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	if (t->len >= sizeof(t->buf))
+		return;
+	va_start(ap, fmt);
+	n = vsnprintf(t->buf + t->len, sizeof(t->buf) - t->len, fmt, ap);
+	va_end(ap);
+	t->len += n < 0 ? sizeof(t->buf) : (size_t)n;
+}
+
+static int put_text(struct lg_msg *m, const char *key, const struct text *t, struct lg_err *err)
+{
+	int r = t->len < sizeof(t->buf) ? lg_msg_put(m, key, t->buf) : -EMSGSIZE;
+
+	return r < 0 ? lg_fail(err, r, "the guest's files") : 0;
+}
+
+/* ---- every guest ---- */
+
+static int put_hostname(const struct lg_guest *g, struct lg_msg *m, struct lg_err *err)
+{
+	struct text t = { .len = 0 };
+
+	add(&t, "0644 /etc/hostname\n%s\n", g->hostname);
+	return put_text(m, "file", &t, err);
+}
+
+static void add_names(struct text *t, const char *address, const char *hostname)
+{
+	const char *dot = strchr(hostname, '.');
+
+	add(t, "%s\t%s", address, hostname);
+	if (dot)
+		add(t, " %.*s", (int)(dot - hostname), hostname);
+	add(t, "\n");
+}
+
+/* A block, so that lines which the guest's administrator added stay. */
+static int put_hosts(const struct lg_guest *g, struct lg_msg *m, struct lg_err *err)
+{
+	struct text t = { .len = 0 };
+	char address[LG_ADDR_TEXT];
+
+	add(&t, "0644 /etc/hosts\n127.0.0.1\tlocalhost\n"
+		"::1\tlocalhost ip6-localhost ip6-loopback\n");
+	for (unsigned int i = 0; i < g->naddrs; i++) {
+		lg_format_addr(&g->addrs[i], false, address);
+		add_names(&t, address, g->hostname);
+	}
+	if (g->naddrs == 0)
+		add_names(&t, "127.0.1.1", g->hostname);
+	return put_text(m, "block", &t, err);
+}
+
+/* Without name servers to give, the guest's own file stays. */
+static int put_resolv_conf(const struct lg_guest *g, struct lg_msg *m, struct lg_err *err)
+{
+	struct text t = { .len = 0 };
+
+	if (g->nnameservers == 0)
+		return 0;
+	add(&t, "0644 /etc/resolv.conf\n");
+	if (g->searchdomain && *g->searchdomain)
+		add(&t, "search %s\n", g->searchdomain);
+	for (unsigned int i = 0; i < g->nnameservers; i++)
+		add(&t, "nameserver %s\n", g->nameservers[i]);
+	return put_text(m, "file", &t, err);
+}
+
+/* Where the container interface has it for those who cannot read init's environment. */
+static int put_manager(const struct lg_guest *g, struct lg_msg *m, struct lg_err *err)
+{
+	struct text t = { .len = 0 };
+
+	(void)g;
+	add(&t, "0644 /run/host/container-manager\n%s\n", strchr(LG_CONTAINER_ENV, '=') + 1);
+	return put_text(m, "file", &t, err);
+}
+
+/* ---- systemd ---- */
+
+/*
+ * Units that would fail in a container or undo what was set from outside. /run stands before
+ * /usr/lib and behind /etc: what an administrator links in /etc has the last word.
+ */
+static const struct {
+	const char *unit, *why;
+} masked[] = {
+	{ "systemd-networkd.service", "addresses and routes were set before init ran" },
+	{ "systemd-networkd.socket", "starts it" },
+	{ "systemd-networkd-wait-online.service", "waits for it" },
+	{ "systemd-udevd.service", "devices are the host's" },
+	{ "systemd-udevd-control.socket", "starts it" },
+	{ "systemd-udevd-kernel.socket", "starts it" },
+	{ "systemd-udev-trigger.service", "asks for devices" },
+	{ "systemd-modules-load.service", "the kernel is the host's" },
+	{ "sys-kernel-debug.mount", "the kernel is the host's" },
+	{ "sys-kernel-tracing.mount", "the kernel is the host's" },
+	{ "sys-kernel-config.mount", "the kernel is the host's" },
+	{ "sys-fs-fuse-connections.mount", "not to be mounted in a user namespace" },
+	{ "dev-hugepages.mount", "not to be mounted in a user namespace" },
+	{ "systemd-journald-audit.socket", "the audit log is the host's" },
+	{ "systemd-timesyncd.service", "the clock is the host's" },
+};
+
+static int put_systemd(const struct lg_guest *g, struct lg_msg *m, struct lg_err *err)
+{
+	struct text t;
+	int r = 0;
+
+	if (g->init_kind != LG_INIT_SYSTEMD)
+		return 0;
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(masked); i++) {
+		t.len = 0;
+		add(&t, "/run/systemd/system/%s\n/dev/null", masked[i].unit);
+		r = put_text(m, "link", &t, err);
+	}
+	return r;
+}
+
+int lg_guest_fields(const struct lg_guest *guest, struct lg_msg *m, struct lg_err *err)
+{
+	static int (*const parts[])(const struct lg_guest *g, struct lg_msg *m,
+				    struct lg_err *err) = {
+		put_hostname, put_hosts, put_resolv_conf, put_manager, put_systemd,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		int r = parts[i](guest, m, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

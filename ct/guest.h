@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LG_CT_GUEST_H
+#define LG_CT_GUEST_H
+
+/*
+ * What lodge puts into a guest before its init runs: fields "dir", "file", "mask", "readonly", "env" of
+ * LG_P_START. Templates are not edited: what systemd needs to know goes to /run as drop-ins.
+ */
+
+#include "lib/err.h"
+#include "lib/msg.h"
+#include "lib/parse.h"
+#include "storage/template.h"
+
+struct lg_guest {
+	const char *hostname;
+	enum lg_init_kind init_kind;
+	const char *const *nameservers;	/* texts; borrowed */
+	unsigned int nnameservers;
+	const char *searchdomain;	/* NULL: none */
+	const struct lg_addr *addrs;
+	unsigned int naddrs;
+};
+
+/** lg_guest_fields() - add the fields to @m. -EMSGSIZE when it does not fit. */
+int lg_guest_fields(const struct lg_guest *guest, struct lg_msg *m, struct lg_err *err);
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ct/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "ct/inside.h"
+#include "ct/trace.h"
+#include "lib/cleanup.h"
+#include "lib/ns.h"
+#include "storage/overlay.h"
+
+/* clang-format off */
+static const struct {
+	const char *key;
+	size_t at;
+} texts[] = {
+	{ "lower",	 offsetof(struct lg_start, lower) },
+	{ "upper",	 offsetof(struct lg_start, upper) },
+	{ "work",	 offsetof(struct lg_start, work) },
+	{ "target",	 offsetof(struct lg_start, target) },
+	{ "scratch",	 offsetof(struct lg_start, scratch) },
+	{ "socket",	 offsetof(struct lg_start, socket) },
+	{ "exit_file",	 offsetof(struct lg_start, exit_file) },
+	{ "console_log", offsetof(struct lg_start, console_log) },
+	{ "hostname",	 offsetof(struct lg_start, hostname) },
+	{ "init",	 offsetof(struct lg_start, init) },
+};
+/* clang-format on */
+
+#define RUN_SIZE_DEFAULT (64u << 20)
+#define ID_MIN 65536u	/* never the host's own ids */
+
+int lg_start_parse(struct lg_msg *m, struct lg_start *ret, struct lg_err *err)
+{
+	uint64_t ctid = lg_msg_get_u64(m, "ctid", 0);
+	uint64_t base = lg_msg_get_u64(m, "id_base", 0);
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		const char *text = lg_msg_get(m, texts[i].key);
+
+		if (!text || !*text)
+			return lg_refuse(err, -EINVAL, 0, "START lacks '%s'", texts[i].key);
+		*(const char **)((char *)ret + texts[i].at) = text;
+	}
+	if (ctid == 0 || ctid > UINT32_MAX)
+		return lg_refuse(err, -EINVAL, 0, "START has a bad 'ctid'");
+	if (base < ID_MIN || base > UINT32_MAX - LG_ID_COUNT)
+		return lg_refuse(err, -EINVAL, 0, "START has a bad 'id_base'");
+	if (m->nfds != (lg_msg_get_u64(m, "seccomp", 0) ? 3u : 2u))
+		return lg_refuse(err, -EINVAL, 0, "START came with %u descriptors", m->nfds);
+	ret->msg = m;
+	ret->ctid = (uint32_t)ctid;
+	ret->id_base = (uint32_t)base;
+	ret->keep_caps = lg_msg_get_u64(m, "keep_caps", 0);
+	ret->run_size = lg_msg_get_u64(m, "run_size", RUN_SIZE_DEFAULT);
+	ret->tmp_size = lg_msg_get_u64(m, "tmp_size", RUN_SIZE_DEFAULT);
+	ret->cgroup_fd = lg_msg_take_fd(m, 0);
+	ret->leaf_fd = lg_msg_take_fd(m, 1);
+	ret->seccomp_fd = lg_msg_take_fd(m, 2);
+	return 0;
+}
+
+/*
+ * Without CLONE_NEWNS and CLONE_NEWCGROUP: the mount namespace must be copied after the overlay is
+ * mounted in ours, and a cgroup namespace made here would have our cgroup as its root, not the one that the
+ * process is born in.
+ */
+static pid_t clone_init(const struct lg_start *start, int *pidfd)
+{
+	struct clone_args args = {
+		.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS |
+			 CLONE_NEWIPC | CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND,
+		.pidfd = (uint64_t)(uintptr_t)pidfd,
+		.exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)start->cgroup_fd,
+	};
+	long pid = syscall(SYS_clone3, &args, sizeof(args));
+
+	return pid < 0 ? -errno : (pid_t)pid;
+}
+
+int lg_launch_clone(const struct lg_start *start, struct lg_launch *ret, struct lg_err *err)
+{
+	lg_autoclose int pidfd = -1;
+	int sock[2], netns;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
+		return lg_fail(err, -errno, "make the handshake's socket");
+	pid = clone_init(start, &pidfd);
+	if (pid == 0) {
+		close(sock[0]);
+		lg_inside(start, sock[1]);
+	}
+	close(sock[1]);
+	if (pid < 0) {
+		close(sock[0]);
+		return lg_fail(err, pid, "make the namespaces");
+	}
+	lg_trace("cloned");
+	netns = lg_ns_open(pid, "net", err);
+	if (netns < 0 || fcntl(sock[0], F_SETFL, O_NONBLOCK) < 0) {
+		close(sock[0]);	/* init ends by itself when the handshake does */
+		lg_close(netns);
+		return netns < 0 ? netns : lg_fail(err, -errno, "prepare the handshake");
+	}
+	ret->pid = pid;
+	ret->pidfd = lg_take_fd(&pidfd);
+	ret->netns_fd = netns;
+	ret->sock = sock[0];
+	return 0;
+}
+
+static int send_root(const struct lg_start *start, int sock, struct lg_msg *m,
+		     struct lg_err *err)
+{
+	lg_autoclose int root = open(start->target, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (root < 0)
+		return lg_fail(err, -errno, "open '%s'", start->target);
+	lg_msg_init(m, LG_H_ROOT);
+	lg_msg_put_fd(m, root);
+	r = lg_msg_send(sock, m);
+	return r < 0 ? lg_fail(err, r, "hand over the root") : 0;
+}
+
+int lg_launch_root(const struct lg_start *start, const struct lg_launch *launch,
+		   struct lg_msg *scratch, struct lg_err *err)
+{
+	struct lg_overlay ov = { .lower = start->lower, .upper = start->upper,
+				 .work = start->work, .target = start->target,
+				 .scratch = start->scratch, .id_base = start->id_base };
+	lg_autoclose int userns = -1;
+	int r;
+
+	r = lg_ns_map_ids(launch->pid, start->id_base, LG_ID_COUNT, err);
+	if (r < 0)
+		return r;
+	lg_trace("ids mapped");
+	userns = lg_ns_open(launch->pid, "user", err);
+	if (userns < 0)
+		return userns;
+	ov.userns_fd = userns;
+	r = lg_overlay_mount(&ov, err);
+	if (r < 0)
+		return lg_within(err, r, "mount the root file system");
+	lg_trace("overlay mounted");
+	r = send_root(start, launch->sock, scratch, err);
+	if (r < 0)
+		umount2(start->target, MNT_DETACH);
+	return r;
+}

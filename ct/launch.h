@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LG_CT_LAUNCH_H
+#define LG_CT_LAUNCH_H
+
+/*
+ * Making init: the half that runs in the shim. ct/inside.h has the half that runs in the new process.
+ *
+ *	shim				init-to-be
+ *	clone3 with user, pid, net, uts, ipc namespaces, born in its cgroup
+ *	tells lodged MADE		limits, capabilities, host name, session
+ *	writes the id maps
+ *	mounts the overlay
+ *	ROOT (fd) --------------------> becomes root, unshares mount and cgroup namespaces, builds
+ *					the root file system, /dev, /proc, /sys, the guest's files
+ *	    <-------------------------- TTY (fds: the mount of its devpts, master of its console)
+ *	    <-------------------------- READY
+ *	GO ---------------------------> (only when lodged said so)
+ *	    <-------------------------- EXEC, then the socket closes by itself at exec
+ *	    <-------------------------- FAILED at any time
+ */
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/err.h"
+#include "lib/msg.h"
+
+enum lg_handshake {
+	LG_H_ROOT = 1,	/* fd: the container's root folder */
+	LG_H_GO,
+	LG_H_TTY,	/* fds: devpts mount, console's master */
+	LG_H_READY,
+	LG_H_PID,	/* of a session's process, as the shim sees it: pid */
+	LG_H_EXEC,	/* the next thing is exec */
+	LG_H_FAILED,	/* error object */
+};
+
+/* What START says. Texts are borrowed from the message, descriptors are owned. */
+struct lg_start {
+	const struct lg_msg *msg;
+	uint32_t ctid, id_base;
+	const char *lower, *upper, *work, *target, *scratch;
+	const char *socket, *exit_file, *console_log, *hostname, *init;
+	uint64_t keep_caps, run_size, tmp_size;
+	int cgroup_fd, leaf_fd;
+	int seccomp_fd;		/* -1: no filter */
+};
+
+/** lg_start_parse() - check START and take its descriptors. -EINVAL names the field. */
+int lg_start_parse(struct lg_msg *m, struct lg_start *ret, struct lg_err *err);
+
+struct lg_launch {
+	pid_t pid;
+	int pidfd;
+	int netns_fd;
+	int sock;	/* our end of the handshake, non-blocking */
+};
+
+/**
+ * lg_launch_clone() - make the process and its namespaces
+ *
+ * It runs lg_inside() and waits there for its root. Descriptors in @ret are the caller's. On
+ * failure nothing is left.
+ */
+int lg_launch_clone(const struct lg_start *start, struct lg_launch *ret, struct lg_err *err);
+
+/**
+ * lg_launch_root() - write its id maps, mount its root at start->target and hand it over
+ * @scratch:	a message to use; not the one that @start borrows from
+ *
+ * On failure the target is not mounted; the process is the caller's to kill.
+ */
+int lg_launch_root(const struct lg_start *start, const struct lg_launch *launch,
+		   struct lg_msg *scratch, struct lg_err *err);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LG_CT_PROTO_H
+#define LG_CT_PROTO_H
+
+/*
+ * What lodged and a shim say to each other (lib/msg.h has the form).
+ *
+ * How it works: lodged keeps one spare shim, started as `lodge-shim` with the connection as
+ * descriptor 3. The first message may be SPARE (hybrid hosts: move yourself into these v1 cgroups,
+ * answer READY); then, when an instance is to start:
+ *
+ *	lodged				shim
+ *	START  ---------------------->	clones init, writes its id maps, mounts its root
+ *	   <----------------------  MADE	pid of init; fds: its network namespace, a pidfd of init
+ *	(attaches the network)
+ *	GO     ---------------------->	lets init go on to exec
+ *	   <----------------------  STARTED	exec happened
+ *	   <----------------------  FAILED	whatever went wrong, at any point before STARTED; the
+ *					shim has cleaned up and exits
+ *	...
+ *	   <----------------------  EXITED	init is gone and reaped
+ *
+ * From START on the shim listens on RUN/shim/CTID.sock. When lodged goes away before STARTED, the
+ * shim kills init and exits: the start never happened. After STARTED it goes on; a new lodged connects
+ * to the socket, sends HELLO and is answered STATE. The last connection that said HELLO (or the first
+ * one) is the daemon's: EXITED goes there. When init has exited and no daemon is connected, the
+ * shim writes the exit status to the file "exit_file" and exits.
+ *
+ * exec: EXEC carries the descriptors of the session's streams. From then on the client talks to the
+ * shim on the session's control socket (SOCK_SEQPACKET) without lodged: the shim sends BEGUN (fd:
+ * the pty's master when a terminal was asked for) or FAILED, and at the end ENDED with the wait
+ * status; the client may send SIGNAL. A closed control socket hangs the session up (SIGHUP to
+ * its process group).
+ */
+
+enum lg_proto {
+	/* lodged -> shim */
+	LG_P_SPARE = 1,	/* procs* (paths of cgroup.procs files) */
+	LG_P_START,	/* the fields of the table below; fds: cgroup2 directory of init, cgroup2 leaf for
+			 * exec, seccomp filter (a file of struct sock_filter; absent if "seccomp" is 0) */
+	LG_P_GO,
+	LG_P_HELLO,
+	LG_P_EXEC,	/* arg*, env*, user, group, cwd, tty (0/1), rows, cols; fds: control, and without tty:
+			 * stdin, stdout, stderr */
+	LG_P_CONSOLE,	/* fd: a stream socket to join to the console (SOCK_STREAM) */
+	LG_P_SIGNAL,	/* sig: to init (from lodged) or to the session's process group (from a client) */
+	LG_P_RESIZE,	/* rows, cols: of the console */
+
+	/* shim -> lodged, shim -> client */
+	LG_P_READY = 64,
+	LG_P_MADE,	/* pid; fds: network namespace, pidfd of init */
+	LG_P_STARTED,	/* first_us: CLOCK_MONOTONIC microseconds when exec was seen */
+	LG_P_FAILED,	/* error object (lg_msg_get_err) */
+	LG_P_EXITED,	/* status: as of waitpid */
+	LG_P_STATE,	/* pid, starttime, started (0/1); fds: network namespace, pidfd of init */
+	LG_P_BEGUN,	/* pid; fd: master of the terminal */
+	LG_P_ENDED,	/* status */
+};
+
+/*
+ * Fields of START
+ *
+ *	ctid		decimal
+ *	id_base		first outside id
+ *	lower upper work	the layers (storage/overlay.h)
+ *	target scratch	existing empty folders: where the root is mounted, where layers are idmapped
+ *	socket		path to listen on
+ *	exit_file	where the exit status goes when no daemon is there: "STATUS\n"
+ *	console_log	path of the console's log (appended, turned over at 1 MiB to FILE.1)
+ *	hostname
+ *	init		path inside; arg* its arguments (argv[0] first), env* its environment
+ *	seccomp		0/1
+ *	keep_caps	decimal bit mask of the capabilities in the bounding set
+ *	run_size tmp_size	decimal bytes: sizes of the tmpfs on /run and on /dev/shm
+ *	dir*		"MODE PATH": folders to make inside before init runs, e.g. "0755 /run/systemd/system"
+ *	file*		"MODE PATH\nTEXT": files to write inside (replacing what is there, links not followed
+ *			in the last part); all as the container's root, from inside its namespaces
+ *	bind*		"FLAGS SOURCE\nTARGET": host folders mounted inside (none yet; reserved)
+ *	mask*		paths to hide below /proc and /sys; readonly* paths to make read-only
+ */
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ct/seccomp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/filter.h>
+#include <seccomp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "lib/cleanup.h"
+#include "lib/file.h"
+
+/*
+ * How it works: what a system container runs is not known, down to nested containers, so everything is
+ * allowed that the kernel checks against the container's own namespaces. The rows are what it checks
+ * too late, too little, or against the whole host: the kernel's own code and state, and interfaces
+ * that are young or were ways out before. EPERM says "not for you", ENOSYS makes programs take
+ * the older way.
+ */
+/* clang-format off */
+static const struct row {
+	const char *name;
+	int error;
+	bool has_arg;			/* only where the first argument is this */
+	uint32_t arg;
+	const char *why;
+} rows[] = {
+	{ "init_module",	EPERM,	false, 0, "code in the host's kernel" },
+	{ "finit_module",	EPERM,	false, 0, "code in the host's kernel" },
+	{ "delete_module",	EPERM,	false, 0, "code in the host's kernel" },
+	{ "kexec_load",		EPERM,	false, 0, "replaces the host's kernel" },
+	{ "kexec_file_load",	EPERM,	false, 0, "replaces the host's kernel" },
+	{ "bpf",		EPERM,	false, 0, "code in the host's kernel; its verifier is a large surface" },
+	{ "perf_event_open",	EPERM,	false, 0, "counters of the host's processors; a large surface" },
+	{ "userfaultfd",	EPERM,	false, 0, "lets a fault in the kernel wait, which many exploits need" },
+	{ "io_uring_setup",	ENOSYS,	false, 0, "a second way to most system calls, past this filter" },
+	{ "io_uring_enter",	ENOSYS,	false, 0, "as above" },
+	{ "io_uring_register",	ENOSYS,	false, 0, "as above" },
+	{ "open_by_handle_at",	EPERM,	false, 0, "opens files by number, also those outside of the root" },
+	{ "add_key",		ENOSYS,	false, 0, "keyrings of the same id are not kept apart" },
+	{ "request_key",	ENOSYS,	false, 0, "as above, and runs a program on the host" },
+	{ "keyctl",		ENOSYS,	false, 0, "as above" },
+	{ "syslog",		EPERM,	false, 0, "the host's kernel log" },
+	{ "acct",		EPERM,	false, 0, "the host's process accounting" },
+	{ "swapon",		EPERM,	false, 0, "the host's memory" },
+	{ "swapoff",		EPERM,	false, 0, "the host's memory" },
+	{ "quotactl",		EPERM,	false, 0, "quotas of the host's file systems" },
+	{ "quotactl_fd",	EPERM,	false, 0, "quotas of the host's file systems" },
+	{ "settimeofday",	EPERM,	false, 0, "the host's clock" },
+	{ "stime",		EPERM,	false, 0, "the host's clock" },
+	{ "clock_settime",	EPERM,	false, 0, "the host's clock" },
+	{ "clock_settime64",	EPERM,	false, 0, "the host's clock" },
+	{ "iopl",		EPERM,	false, 0, "the host's hardware" },
+	{ "ioperm",		EPERM,	false, 0, "the host's hardware" },
+	{ "vm86",		EPERM,	false, 0, "old and hardly ever used" },
+	{ "vm86old",		EPERM,	false, 0, "old and hardly ever used" },
+	{ "lookup_dcookie",	EPERM,	false, 0, "paths of the host's files" },
+	{ "nfsservctl",		ENOSYS,	false, 0, "gone from the kernel" },
+	{ "uselib",		ENOSYS,	false, 0, "old and hardly ever used" },
+	{ "_sysctl",		ENOSYS,	false, 0, "gone from the kernel" },
+	{ "socket",		EAFNOSUPPORT, true, AF_VSOCK, "no namespace: reaches the hypervisor and its machines" },
+};
+/* clang-format on */
+
+/* Beside the machine's own: programs of its older kind run in containers, too. */
+static const struct {
+	uint32_t native, other;
+} arches[] = {
+	{ SCMP_ARCH_X86_64, SCMP_ARCH_X86 },
+	{ SCMP_ARCH_AARCH64, SCMP_ARCH_ARM },
+};
+
+#define BY_BINARY_TREE 2	/* of SCMP_FLTATR_CTL_OPTIMIZE */
+
+static int add_row(scmp_filter_ctx ctx, const struct row *row, struct lg_err *err)
+{
+	int nr = seccomp_syscall_resolve_name(row->name);
+	int r;
+
+	if (nr == __NR_SCMP_ERROR)
+		return 0;	/* younger than the library, so it is without that row */
+	if (row->has_arg)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO((uint16_t)row->error), nr, 1,
+				     SCMP_A0(SCMP_CMP_MASKED_EQ, 0xffffffff, row->arg));
+	else
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO((uint16_t)row->error), nr, 0);
+	/* -EDOM: no architecture of ours has it. */
+	return r < 0 && r != -EDOM ? lg_fail(err, r, "filter %s", row->name) : 0;
+}
+
+static int fill(scmp_filter_ctx ctx, struct lg_err *err)
+{
+	int r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(arches); i++)
+		if (seccomp_arch_native() == arches[i].native)
+			r = seccomp_arch_add(ctx, arches[i].other);
+	/* Older libraries cannot, and their filter is only slower. */
+	if (r == 0)
+		seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, BY_BINARY_TREE);
+	if (r < 0)
+		return lg_fail(err, r, "set up the filter");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		r = add_row(ctx, &rows[i], err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int compile(int fd, struct lg_err *err)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	int r;
+
+	if (!ctx)
+		return lg_fail(err, -ENOMEM, "make a system call filter");
+	r = fill(ctx, err);
+	if (r == 0) {
+		r = seccomp_export_bpf(ctx, fd);
+		if (r < 0)
+			lg_fail(err, r, "export the filter");
+	}
+	seccomp_release(ctx);
+	return r < 0 ? lg_within(err, r, "system call filter") : 0;
+}
+
+/* FNV-1a: it tells versions apart; the folder keeps strangers out. */
+static uint64_t digest_bytes(uint64_t digest, const void *data, size_t len)
+{
+	const unsigned char *p = data;
+
+	for (size_t i = 0; i < len; i++)
+		digest = (digest ^ p[i]) * UINT64_C(0x100000001b3);
+	return digest;
+}
+
+static uint64_t digest_table(void)
+{
+	const struct scmp_version *v = seccomp_version();
+	const uint32_t library[] = { v->major, v->minor, v->micro, seccomp_arch_native() };
+	uint64_t d = digest_bytes(UINT64_C(0xcbf29ce484222325), library, sizeof(library));
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		d = digest_bytes(d, rows[i].name, strlen(rows[i].name) + 1);
+		d = digest_bytes(d, &rows[i].error, sizeof(rows[i].error));
+		d = digest_bytes(d, &rows[i].has_arg, sizeof(rows[i].has_arg));
+		d = digest_bytes(d, &rows[i].arg, sizeof(rows[i].arg));
+	}
+	return d;
+}
+
+static bool is_filter(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 &&
+	       st.st_size % (off_t)sizeof(struct sock_filter) == 0 &&
+	       st.st_size <= (off_t)(BPF_MAXINSNS * sizeof(struct sock_filter));
+}
+
+static int open_cached(const char *path)
+{
+	lg_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd >= 0 && is_filter(fd) ? lg_take_fd(&fd) : -ENOENT;
+}
+
+/* Compiled in memory first: a file of the cache is never half a filter. */
+static int make_cached(const char *path, struct lg_err *err)
+{
+	lg_autoclose int mem = memfd_create("seccomp", MFD_CLOEXEC);
+	struct stat st;
+	void *p;
+	int r;
+
+	if (mem < 0)
+		return lg_fail(err, -errno, "make a system call filter");
+	r = compile(mem, err);
+	if (r < 0)
+		return r;
+	if (fstat(mem, &st) < 0 || !is_filter(mem))
+		return lg_refuse(err, -EBADMSG, 0, "libseccomp made a filter of a bad size");
+	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, mem, 0);
+	if (p == MAP_FAILED)
+		return lg_fail(err, -errno, "read the system call filter");
+	r = lg_file_replace(AT_FDCWD, path, p, (size_t)st.st_size, 0600, err);
+	munmap(p, (size_t)st.st_size);
+	return r;
+}
+
+int lg_seccomp_open(const char *cache_dir, struct lg_err *err)
+{
+	char path[512];
+	int fd, r;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/seccomp-%016" PRIx64 ".bpf", cache_dir,
+			     digest_table()) >= sizeof(path))
+		return lg_fail(err, -ENAMETOOLONG, "cache '%s'", cache_dir);
+	fd = open_cached(path);
+	if (fd >= 0)
+		return fd;
+	r = make_cached(path, err);
+	if (r < 0)
+		return r;
+	fd = open_cached(path);
+	return fd < 0 ? lg_fail(err, fd, "open '%s'", path) : fd;
+}
