@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Create: the settings become a conf file, the instance gets ids, addresses and an empty layer above its
+ * template. Nothing is copied, so it takes the same few milliseconds whatever the template's size.
+ *
+ * The layer's folder carries a mark until the conf file is written: a daemon that finds the mark
+ * at its start knows that the create never happened and removes the folder (recover.c).
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd/lodged/lodged.h"
+#include "lib/cleanup.h"
+#include "lib/exit.h"
+#include "lib/file.h"
+#include "lib/json.h"
+#include "lib/settings.h"
+#include "storage/layer.h"
+
+struct creation {
+	struct daemon *d;
+	uint32_t ctid;
+	struct lg_conf *conf;		/* owned until the instance has it */
+	const json_t *ssh_keys;
+	struct instance *ct;
+	bool auto_ip;
+};
+
+static int choose_ctid(struct daemon *d, const json_t *params, uint32_t *ret, struct lg_err *err)
+{
+	int64_t wanted = lg_json_int(params, "ctid", 0);
+	uint32_t ctid = LG_CTID_MIN;
+
+	if (wanted) {
+		if (wanted < LG_CTID_MIN || wanted > LG_CTID_MAX)
+			return lg_refuse(err, -ERANGE, LG_EXIT_BAD_VALUE,
+					 "container numbers go from %u to %u, not %lld",
+					 LG_CTID_MIN, LG_CTID_MAX, (long long)wanted);
+		if (d->root.tag[0] && wanted > 99999999)
+			return lg_refuse(err, -ERANGE, LG_EXIT_BAD_VALUE,
+					 "under another root numbers end at 99999999 (its "
+					 "interface's name is short)");
+		*ret = (uint32_t)wanted;
+		return instance_by_ctid(d, *ret) || lg_layer_exists(d->root.var, *ret) ?
+			       lg_refuse(err, -EEXIST, LG_EXIT_PRIVATE_EXISTS,
+					 "%u exists already", *ret) : 0;
+	}
+	while (instance_by_ctid(d, ctid) || lg_layer_exists(d->root.var, ctid))
+		ctid++;
+	*ret = ctid;
+	return 0;
+}
+
+/* One member of "settings": its name is a setting's or a conf key. */
+static int set_one(struct lg_conf *conf, const char *name, const char *value, struct lg_err *err)
+{
+	const struct lg_setting *s = lg_setting_by_name(name);
+	lg_autofree char *text = NULL;
+	int r;
+
+	if (!s)
+		s = lg_setting_by_key(name);
+	if (!s)
+		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_OPTION, "no setting is called '%.80s'",
+				 name);
+	if (!*value)
+		return lg_conf_set(conf, s->key, NULL, err);
+	r = lg_setting_to_conf(s, value, &text, err);
+	return r < 0 ? r : lg_conf_set(conf, s->key, text, err);
+}
+
+static int add_from_sample(const char *key, const char *value, void *arg)
+{
+	return lg_conf_set(arg, key, value, NULL);
+}
+
+/* vzctl's --config NAME: ve-NAME.conf-sample gives what the settings do not. */
+static int read_sample(struct daemon *d, const char *name, struct lg_conf *conf, struct lg_err *err)
+{
+	struct lg_conf *sample = NULL;
+	char file[160];
+	int r;
+
+	if (!name)
+		return 0;
+	snprintf(file, sizeof(file), "ve-%.100s.conf-sample", name);
+	if (strchr(name, '/'))
+		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE, "'%.100s' names no sample", name);
+	r = lg_conf_load(d->etc_fd, file, &sample, err);
+	if (r < 0)
+		return r;
+	r = lg_conf_each(sample, add_from_sample, conf);
+	lg_conf_free(sample);
+	if (r == 0)
+		r = lg_conf_set(conf, "ORIGIN_SAMPLE", name, err);
+	return r;
+}
+
+static int read_settings(struct creation *c, const json_t *params, struct lg_err *err)
+{
+	const json_t *settings = json_object_get(params, "settings");
+	const char *otherwise = daemon_conf(c->d, "DEF_OSTEMPLATE", NULL), *key;
+	json_t *value;
+	int r = read_sample(c->d, lg_json_str(params, "conf_sample"), c->conf, err);
+
+	if (r == 0 && otherwise)
+		r = set_one(c->conf, "template", otherwise, err);
+	json_object_foreach((json_t *)(uintptr_t)settings, key, value)
+		if (r == 0)
+			r = set_one(c->conf, key, json_string_value(value), err);
+	return r;
+}
+
+static int check_name_free(struct daemon *d, const struct lg_conf *conf, struct lg_err *err)
+{
+	const char *name = lg_conf_get(conf, "NAME");
+	struct instance *other = name ? instance_by_id(d, name) : NULL;
+
+	return other ? lg_refuse(err, -EEXIST, LG_EXIT_NAME, "name '%s' is taken by %u", name,
+				 other->ctid) : 0;
+}
+
+static int check_template(struct creation *c, struct lg_err *err)
+{
+	const char *name = lg_conf_get(c->conf, "OSTEMPLATE");
+	struct lg_template t;
+
+	if (!name)
+		return lg_refuse(err, -EINVAL, LG_EXIT_NO_TEMPLATE_NAMED,
+				 "no template was given: use --template NAME (`lodge template "
+				 "list` shows them)");
+	return lg_template_load(c->d->root.var, name, &t, err);
+}
+
+static int check_ids(struct creation *c, struct lg_err *err)
+{
+	const char *text = lg_conf_get(c->conf, "LOCAL_UID");
+	uint64_t base;
+
+	if (!text)
+		return 0;
+	if (lg_parse_u64(text, 65536, UINT32_MAX - 65536, &base, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < c->d->ncts; i++) {
+		uint64_t other = c->d->cts[i]->id_base;
+
+		if (other && other < base + 65536 && base < other + 65536)
+			return lg_refuse(err, -EEXIST, LG_EXIT_BAD_VALUE,
+					 "ids from %s overlap those of %u", text,
+					 c->d->cts[i]->ctid);
+	}
+	return 0;
+}
+
+/* ---- steps ---- */
+
+static int make_layer(void *ctx, struct lg_err *err)
+{
+	struct creation *c = ctx;
+
+	return lg_layer_create(c->d->root.var, c->ctid, err);
+}
+
+static void remove_layer(void *ctx)
+{
+	struct creation *c = ctx;
+
+	lg_layer_trash(c->d->root.var, c->ctid, NULL);
+	empty_trash(c->d);
+}
+
+static int mark_layer(void *ctx, struct lg_err *err)
+{
+	struct creation *c = ctx;
+	char path[64];
+
+	snprintf(path, sizeof(path), "ct/%u/creating", c->ctid);
+	return lg_file_replace_fast(c->d->var_fd, path, "", 0, 0600, err);
+}
+
+static int add_instance(void *ctx, struct lg_err *err)
+{
+	struct creation *c = ctx;
+	struct lg_conf *conf = c->conf;
+
+	c->conf = NULL;
+	c->ct = instance_add(c->d, c->ctid, conf, err);
+	if (c->ct)
+		c->ct->created_at = time(NULL);
+	return c->ct ? 0 : err->code;
+}
+
+static void forget_instance(void *ctx)
+{
+	struct creation *c = ctx;
+
+	instance_remove(c->ct);
+	c->ct = NULL;
+}
+
+static int set_ids(void *ctx, struct lg_err *err)
+{
+	struct creation *c = ctx;
+	char text[16];
+	int r = 0;
+
+	if (!c->ct->id_base) {
+		r = alloc_ids(c->d, &c->ct->id_base, err);
+		if (r < 0)
+			return r;
+		snprintf(text, sizeof(text), "%u", c->ct->id_base);
+		r = lg_conf_set(c->ct->conf, "LOCAL_UID", text, err);
+	}
+	return r == 0 ? lg_conf_set(c->ct->conf, "LOCAL_GID",
+				    lg_conf_get(c->ct->conf, "LOCAL_UID"), err) : r;
+}
+
+/* "auto" in the list becomes an address of each pool. */
+static int resolve_auto(struct creation *c, struct lg_err *err)
+{
+	const char *p = lg_conf_get(c->ct->conf, "IP_ADDRESS");
+	struct lg_pool *pools[] = { c->d->pool4, c->d->pool6 };
+	char list[2048] = "", word[LG_ADDR_TEXT];
+	size_t used = 0;
+
+	while (p && *(p += strspn(p, " \t"))) {
+		size_t len = strcspn(p, " \t");
+
+		if (len == 4 && strncmp(p, "auto", 4) == 0)
+			c->auto_ip = true;
+		else
+			used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%.*s",
+						 used ? " " : "", (int)len, p);
+		if (used >= sizeof(list))
+			return lg_refuse(err, -E2BIG, LG_EXIT_BAD_IP, "too many addresses");
+		p += len;
+	}
+	if (!c->auto_ip)
+		return 0;
+	if (!c->d->pool4 && !c->d->pool6)
+		return lg_refuse(err, -ENOENT, LG_EXIT_NO_ADDRESS_FREE,
+				 "there is no address pool: set NETWORK in lodge.conf");
+	for (size_t i = 0; i < ARRAY_SIZE(pools); i++) {
+		struct lg_addr addr;
+		int r = pools[i] ? lg_pool_auto(pools[i], c->ctid, &addr, err) : 0;
+
+		if (r < 0)
+			return r;
+		if (!pools[i])
+			continue;
+		lg_format_addr(&addr, false, word);
+		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", used ? " " : "",
+					 word);
+	}
+	return used < sizeof(list) ? lg_conf_set(c->ct->conf, "IP_ADDRESS", list, err) :
+				     lg_refuse(err, -E2BIG, LG_EXIT_BAD_IP, "too many addresses");
+}
+
+static void give_back_addrs(void *ctx)
+{
+	struct creation *c = ctx;
+
+	alloc_give_back_addrs(c->ct);
+}
+
+static int take_addrs(void *ctx, struct lg_err *err)
+{
+	struct creation *c = ctx;
+	int r = alloc_take_addrs(c->ct, err);
+
+	if (r == 0)
+		r = resolve_auto(c, err);
+	if (r < 0)
+		give_back_addrs(c);
+	return r;
+}
+
+static int write_keys(struct creation *c, int upper, struct lg_err *err)
+{
+	lg_autofree char *text = NULL;
+	size_t len = 0, i;
+	json_t *key;
+	FILE *f;
+
+	f = open_memstream(&text, &len);
+	if (!f)
+		return lg_fail(err, -ENOMEM, "write ssh keys");
+	json_array_foreach(c->ssh_keys, i, key)
+		fprintf(f, "%s\n", json_string_value(key));
+	fclose(f);
+	return lg_file_replace_fast(upper, "root/.ssh/authorized_keys", text, len, 0600, err);
+}
+
+static int install_keys(void *ctx, struct lg_err *err)
+{
+	static const char *const folders[] = { "root", "root/.ssh" };
+	struct creation *c = ctx;
+	lg_autoclose int upper = -1;
+	char path[40];
+	size_t i;
+	json_t *key;
+
+	if (json_array_size(c->ssh_keys) == 0)
+		return 0;
+	json_array_foreach(c->ssh_keys, i, key)
+		if (strpbrk(json_string_value(key), "\r\n") || strlen(json_string_value(key)) > 16384)
+			return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE,
+					 "an ssh key is one line of at most 16 KiB");
+	snprintf(path, sizeof(path), "ct/%u/upper", c->ctid);
+	/* No guest has touched the layer yet: its folders are ours. */
+	upper = lg_open_dir(c->d->var_fd, path, err);
+	if (upper < 0)
+		return upper;
+	for (i = 0; i < ARRAY_SIZE(folders); i++)
+		if (mkdirat(upper, folders[i], 0700) < 0 && errno != EEXIST)
+			return lg_fail(err, -errno, "make /%s", folders[i]);
+	return write_keys(c, upper, err);
+}
+
+static int pin(void *ctx, struct lg_err *err)
+{
+	struct creation *c = ctx;
+	struct lg_addr addrs[IPS_MAX];
+	struct lg_net_if ifc;
+
+	instance_net_if(c->ct, &ifc, addrs);
+	return ifc.naddrs ? lg_net_pin(c->d->net, &ifc, err) : 0;
+}
+
+static void unpin(void *ctx)
+{
+	struct creation *c = ctx;
+	char name[16];
+
+	lg_root_link(&c->d->root, c->ctid, 0, name);
+	lg_net_unpin(c->d->net, name, NULL);
+}
+
+static int save(void *ctx, struct lg_err *err)
+{
+	struct creation *c = ctx;
+
+	return instance_save(c->ct, err);
+}
+
+static void unlink_conf(void *ctx)
+{
+	struct creation *c = ctx;
+	char name[32];
+
+	instance_conf_name(c->ctid, name);
+	unlinkat(c->d->ct_fd, name, 0);
+}
+
+static int unmark_layer(void *ctx, struct lg_err *err)
+{
+	struct creation *c = ctx;
+	char path[64];
+
+	snprintf(path, sizeof(path), "ct/%u/creating", c->ctid);
+	if (unlinkat(c->d->var_fd, path, 0) < 0)
+		return lg_fail(err, -errno, "remove '%s'", path);
+	return 0;
+}
+
+static const struct lg_step steps[] = {
+	{ "make its layer", make_layer, remove_layer },
+	{ "mark its layer", mark_layer, NULL },
+	{ "add it", add_instance, forget_instance },
+	{ "take a range of ids", set_ids, NULL },
+	{ "take its addresses", take_addrs, give_back_addrs },
+	{ "install its ssh keys", install_keys, NULL },
+	{ "pin its addresses", pin, unpin },
+	{ "write its configuration", save, unlink_conf },
+	{ "unmark its layer", unmark_layer, NULL },
+};
+
+static int create(struct creation *c, const json_t *params, struct lg_err *err)
+{
+	struct lg_run run;
+	int r = choose_ctid(c->d, params, &c->ctid, err);
+
+	if (r == 0)
+		r = read_settings(c, params, err);
+	if (r == 0)
+		r = check_name_free(c->d, c->conf, err);
+	if (r == 0)
+		r = check_template(c, err);
+	if (r == 0)
+		r = check_ids(c, err);
+	if (r < 0)
+		return r;
+	lg_run_init(&run, steps, ARRAY_SIZE(steps), c);
+	run.fail_at = c->d->fail_step;
+	return lg_run_continue(&run, err);
+}
+
+/* An error's own text says what is wrong; what it was for is said in front where a number is known. */
+static void name_failure(const struct creation *c, struct lg_err *err)
+{
+	int exit_code = err->exit_code;
+
+	if (c->ctid)
+		lg_within(err, err->code, "create %u", c->ctid);
+	else
+		lg_within(err, err->code, "create");
+	err->exit_code = exit_code;
+}
+
+void api_create(struct lg_vcall *call, const json_t *params, void *ctx)
+{
+	struct creation c = { .d = ctx, .ssh_keys = json_object_get(params, "ssh_keys") };
+	struct lg_err err = { 0 };
+	struct op *op;
+
+	c.conf = lg_conf_new();
+	if (!c.conf || create(&c, params, &err) < 0) {
+		name_failure(&c, &err);
+		lg_conf_free(c.conf);
+		lg_vcall_fail(call, &err);
+		return;
+	}
+	emit_event(c.d, "created", c.ct, NULL);
+	if (!lg_json_bool(params, "start", false)) {
+		lg_vcall_reply(call, json_pack("{s:o}", "instance",
+					       instance_json(c.ct, false, false)));
+		return;
+	}
+	op = op_new(c.ct, "start", call);
+	if (op)
+		start_begin(op);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* What works on this host, what does not, and why: a table of checks. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "cmd/lodged/lodged.h"
+#include "lib/cleanup.h"
+#include "lib/file.h"
+
+struct report {
+	struct daemon *d;
+	json_t *checks;
+};
+
+static void say(struct report *r, const char *area, const char *level, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static void say(struct report *r, const char *area, const char *level, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	json_array_append_new(r->checks, json_pack("{s:s, s:s, s:s}", "area", area, "level", level,
+						   "text", text));
+}
+
+static long read_number(const char *path)
+{
+	lg_autofree char *text = NULL;
+	long v;
+
+	if (lg_file_read(AT_FDCWD, path, 4096, &text, NULL, NULL) < 0 ||
+	    sscanf(text, "%ld", &v) != 1)
+		return -1;
+	return v;
+}
+
+static void check_kernel(struct report *r)
+{
+	struct utsname u;
+	unsigned int major = 0, minor = 0;
+
+	uname(&u);
+	sscanf(u.release, "%u.%u", &major, &minor);
+	if (major > 5 || (major == 5 && minor >= 19))
+		say(r, "kernel", "ok", "%s has everything a container needs", u.release);
+	else
+		say(r, "kernel", "bad", "%s is older than 5.19: overlay cannot have idmapped layers",
+		    u.release);
+}
+
+static void check_userns(struct report *r)
+{
+	long max = read_number("/proc/sys/user/max_user_namespaces");
+
+	if (max == 0)
+		say(r, "user namespaces", "bad",
+		    "user.max_user_namespaces is 0: containers cannot be made");
+	else
+		say(r, "user namespaces", "ok", "%ld allowed", max);
+}
+
+static void check_cgroups(struct report *r)
+{
+	static const struct {
+		const char *name, *without;
+	} controllers[] = {
+		{ "memory", "memory and swap limits have no effect and are refused" },
+		{ "cpu", "CPU limits have no effect and are refused" },
+		{ "pids", "limits of tasks have no effect and are refused" },
+	};
+	bool hybrid = lg_cg_is_hybrid(r->d->cg);
+
+	say(r, "cgroups", "ok", "%s", hybrid ? "hybrid: v1 controllers beside cgroup2" :
+					       "unified: cgroup2 with all its controllers");
+	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++)
+		if (!lg_cg_has(r->d->cg, controllers[i].name))
+			say(r, "cgroups", "off", "no %s controller: %s", controllers[i].name,
+			    controllers[i].without);
+}
+
+static void check_forwarding(struct report *r)
+{
+	char buf[LG_ADDR_TEXT];
+
+	if (!r->d->net_conf.gw4.family) {
+		say(r, "network", "off", "NETWORK is none: containers have no IPv4");
+		return;
+	}
+	lg_format_addr(&r->d->net_conf.gw4, true, buf);
+	if (read_number("/proc/sys/net/ipv4/ip_forward") == 1)
+		say(r, "network", "ok", "bridge %s, gateway %s, forwarding is on",
+		    r->d->net_conf.bridge, buf);
+	else
+		say(r, "network", "bad", "net.ipv4.ip_forward is 0: containers reach the host only");
+}
+
+static void check_bridge_filter(struct report *r)
+{
+	if (read_number("/proc/sys/net/bridge/bridge-nf-call-iptables") == 1)
+		say(r, "network", "off",
+		    "bridge-nf-call-iptables is 1: the host's rules see bridged frames too, which "
+		    "costs throughput");
+}
+
+static void check_seccomp(struct report *r)
+{
+	if (r->d->seccomp_fd >= 0)
+		say(r, "seccomp", "ok", "the system call filter is compiled and loaded");
+	else
+		say(r, "seccomp", "bad", "no system call filter: containers do not start");
+}
+
+static void check_lxcfs(struct report *r)
+{
+	if (access("/var/lib/lxcfs/proc/meminfo", R_OK) == 0)
+		say(r, "lxcfs", "ok", "is there");
+	else
+		say(r, "lxcfs", "off",
+		    "is not running: /proc inside shows the host's memory and CPUs");
+}
+
+static void check_space(struct report *r)
+{
+	struct statvfs v;
+	char size[16];
+	uint64_t bytes;
+
+	if (statvfs(r->d->root.var, &v) < 0)
+		return;
+	bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	lg_format_size(bytes, size);
+	if (bytes < UINT64_C(1) << 30 || v.f_bavail * 20 < v.f_blocks)
+		say(r, "disk", "off", "only %s free below %s", size, r->d->root.var);
+	else
+		say(r, "disk", "ok", "%s free below %s", size, r->d->root.var);
+}
+
+static int count_template(const struct lg_template *t, void *arg)
+{
+	(void)t;
+	(*(unsigned int *)arg)++;
+	return 0;
+}
+
+static void check_templates(struct report *r)
+{
+	unsigned int n = 0;
+
+	lg_template_each(r->d->root.var, count_template, &n, NULL);
+	if (n == 0)
+		say(r, "templates", "off", "none is built: `lodge template build debian-13`");
+	else
+		say(r, "templates", "ok", "%u built", n);
+}
+
+static void check_kvm(struct report *r)
+{
+	lg_autofree char *text = NULL;
+	bool cpu = lg_file_read(AT_FDCWD, "/proc/cpuinfo", 4 << 20, &text, NULL, NULL) == 0 &&
+		   (strstr(text, " vmx") || strstr(text, " svm"));
+
+	if (access("/dev/kvm", R_OK | W_OK) == 0 && cpu)
+		say(r, "kvm", "ok", "can be used");
+	else
+		say(r, "kvm", "off", "%s", cpu ? "/dev/kvm cannot be opened" :
+						 "the CPU shows neither vmx nor svm");
+}
+
+static void check_criu(struct report *r)
+{
+	const char *path = daemon_conf(r->d, "CRIU", NULL);
+	const char *why = daemon_conf(r->d, "CRIU_OFF", NULL);
+
+	if (path && *path && access(path, X_OK) == 0)
+		say(r, "checkpoint", "ok", "CRIU is %s", path);
+	else if (path && *path)
+		say(r, "checkpoint", "off", "CRIU=\"%s\" in lodge.conf: %s", path, strerror(errno));
+	else
+		say(r, "checkpoint", "off", "no CRIU is configured%s%s", why ? ": " : "",
+		    why ? why : " (CRIU in lodge.conf)");
+}
+
+static void check_limits_of_host(struct report *r)
+{
+	static const struct {
+		const char *path, *name;
+		long wanted;
+	} limits[] = {
+		{ "/proc/sys/fs/inotify/max_user_instances", "fs.inotify.max_user_instances", 128 },
+		{ "/proc/sys/kernel/pid_max", "kernel.pid_max", 32768 },
+		{ "/proc/sys/kernel/keys/maxkeys", "kernel.keys.maxkeys", 200 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		long v = read_number(limits[i].path);
+
+		if (v >= 0 && v < limits[i].wanted)
+			say(r, "host limits", "off", "%s is %ld: low for many containers",
+			    limits[i].name, v);
+	}
+}
+
+static void (*const checks[])(struct report *r) = {
+	check_kernel,	     check_userns,   check_cgroups,   check_seccomp,
+	check_forwarding,    check_bridge_filter, check_space, check_templates,
+	check_limits_of_host, check_lxcfs,   check_criu,      check_kvm,
+};
+
+void api_doctor(struct lg_vcall *call, const json_t *params, void *ctx)
+{
+	struct report r = { .d = ctx, .checks = json_array() };
+
+	(void)params;
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
+		checks[i](&r);
+	lg_vcall_reply(call, json_pack("{s:o}", "checks", r.checks));
+}

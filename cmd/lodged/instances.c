@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The instances in memory, in the order of their numbers, and what their conf files say. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cmd/lodged/lodged.h"
+#include "lib/cleanup.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+#include "lib/settings.h"
+
+/* Where @ctid is or would be. */
+static size_t position(const struct daemon *d, uint32_t ctid)
+{
+	size_t low = 0, high = d->ncts;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (d->cts[mid]->ctid < ctid)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+struct instance *instance_by_ctid(struct daemon *d, uint32_t ctid)
+{
+	size_t i = position(d, ctid);
+
+	return i < d->ncts && d->cts[i]->ctid == ctid ? d->cts[i] : NULL;
+}
+
+struct instance *instance_by_id(struct daemon *d, const char *id)
+{
+	uint32_t ctid;
+
+	if (lg_parse_ctid(id, &ctid, NULL) == 0)
+		return instance_by_ctid(d, ctid);
+	for (size_t i = 0; i < d->ncts; i++)
+		if (d->cts[i]->name[0] && strcmp(d->cts[i]->name, id) == 0)
+			return d->cts[i];
+	return NULL;
+}
+
+const char *instance_label(const struct instance *ct)
+{
+	static char label[100];
+
+	if (ct->name[0])
+		snprintf(label, sizeof(label), "%u (%s)", ct->ctid, ct->name);
+	else
+		snprintf(label, sizeof(label), "%u", ct->ctid);
+	return label;
+}
+
+void instance_conf_name(uint32_t ctid, char buf[32])
+{
+	snprintf(buf, 32, "%u.conf", ctid);
+}
+
+void instance_refresh(struct instance *ct)
+{
+	const char *name = lg_conf_get(ct->conf, "NAME");
+	uint64_t base = 0;
+
+	snprintf(ct->name, sizeof(ct->name), "%s",
+		 name && lg_check_name(name, NULL) == 0 ? name : "");
+	if (lg_setting_value(ct->conf, "id-base", 0, &base, NULL) == 0 &&
+	    base <= UINT32_MAX - 65536)
+		ct->id_base = (uint32_t)base;
+}
+
+static int make_room(struct daemon *d)
+{
+	size_t room = d->room ? d->room * 2 : 64;
+	struct instance **bigger;
+
+	if (d->ncts < d->room)
+		return 0;
+	bigger = reallocarray(d->cts, room, sizeof(struct instance *));
+	if (!bigger)
+		return -ENOMEM;
+	d->cts = bigger;
+	d->room = room;
+	return 0;
+}
+
+struct instance *instance_add(struct daemon *d, uint32_t ctid, struct lg_conf *conf,
+			      struct lg_err *err)
+{
+	struct instance *ct = calloc(1, sizeof(*ct));
+	size_t at = position(d, ctid);
+
+	if (!ct || make_room(d) < 0) {
+		free(ct);
+		lg_conf_free(conf);
+		lg_fail(err, -ENOMEM, "instance %u", ctid);
+		return NULL;
+	}
+	ct->d = d;
+	ct->ctid = ctid;
+	ct->conf = conf;
+	for (size_t i = 0; i < ARRAY_SIZE(ct->console_wait); i++)
+		ct->console_wait[i] = -1;
+	instance_refresh(ct);
+	memmove(&d->cts[at + 1], &d->cts[at], (d->ncts - at) * sizeof(struct instance *));
+	d->cts[at] = ct;
+	d->ncts++;
+	return ct;
+}
+
+static void instance_free(struct instance *ct)
+{
+	if (ct->shim)
+		shim_free(ct->shim);
+	if (ct->old_shim)
+		ct->old_shim->last_ct = NULL;
+	sd_event_source_disable_unref(ct->sweep);
+	for (size_t i = 0; i < ARRAY_SIZE(ct->console_wait); i++)
+		lg_close(ct->console_wait[i]);
+	lg_conf_free(ct->conf);
+	free(ct);
+}
+
+void instance_remove(struct instance *ct)
+{
+	struct daemon *d = ct->d;
+	size_t at = position(d, ct->ctid);
+
+	memmove(&d->cts[at], &d->cts[at + 1], (d->ncts - at - 1) * sizeof(struct instance *));
+	d->ncts--;
+	instance_free(ct);
+}
+
+void instances_free(struct daemon *d)
+{
+	for (size_t i = 0; i < d->ncts; i++)
+		instance_free(d->cts[i]);
+	free(d->cts);
+	d->cts = NULL;
+	d->ncts = 0;
+}
+
+int instance_save(struct instance *ct, struct lg_err *err)
+{
+	char name[32];
+
+	instance_conf_name(ct->ctid, name);
+	return lg_conf_save(ct->conf, ct->d->ct_fd, name, err);
+}
+
+static void load_one(struct daemon *d, const char *file, uint32_t ctid)
+{
+	struct lg_err err = { 0 };
+	struct lg_conf *conf = NULL;
+	struct instance *ct;
+	struct stat st;
+
+	if (lg_conf_load(d->ct_fd, file, &conf, &err) < 0) {
+		lg_log(LG_LOG_ERR, "instance %u is left out: %s", ctid, err.msg);
+		return;
+	}
+	ct = instance_add(d, ctid, conf, &err);
+	if (!ct) {
+		lg_log(LG_LOG_ERR, "%s", err.msg);
+		return;
+	}
+	if (fstatat(d->ct_fd, file, &st, 0) == 0)
+		ct->created_at = st.st_mtime;
+}
+
+int instances_load(struct daemon *d, struct lg_err *err)
+{
+	lg_autodir DIR *dir = NULL;
+	struct dirent *e;
+	int fd = openat(d->ct_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || !(dir = fdopendir(fd))) {
+		lg_close(fd);
+		return lg_fail(err, -errno, "read '%s/ct'", d->root.etc);
+	}
+	while ((e = readdir(dir))) {
+		const char *dot = strchr(e->d_name, '.');
+		char number[16];
+		uint32_t ctid;
+
+		if (!dot || strcmp(dot, ".conf") != 0 || dot - e->d_name > 10)
+			continue;
+		snprintf(number, sizeof(number), "%.*s", (int)(dot - e->d_name), e->d_name);
+		if (lg_parse_ctid(number, &ctid, NULL) == 0)
+			load_one(d, e->d_name, ctid);
+	}
+	return 0;
+}
+
+unsigned int instance_addrs(const struct instance *ct, struct lg_addr addrs[IPS_MAX])
+{
+	const char *p = lg_conf_get(ct->conf, "IP_ADDRESS");
+	unsigned int n = 0;
+	char word[64];
+
+	while (p && *(p += strspn(p, " \t")) && n < IPS_MAX) {
+		size_t len = strcspn(p, " \t");
+
+		snprintf(word, sizeof(word), "%.*s", (int)len, p);
+		if (len < sizeof(word) && lg_parse_addr(word, &addrs[n], NULL) == 0)
+			n++;
+		p += len;
+	}
+	return n;
+}
+
+void instance_net_if(const struct instance *ct, struct lg_net_if *ifc,
+		     struct lg_addr addrs[IPS_MAX])
+{
+	const struct lg_root *root = &ct->d->root;
+
+	memset(ifc, 0, sizeof(*ifc));
+	lg_root_link(root, ct->ctid, 0, ifc->host_name);
+	snprintf(ifc->name, sizeof(ifc->name), "eth0");
+	lg_net_mac(root->tag, ct->ctid, 0, false, ifc->mac);
+	lg_net_mac(root->tag, ct->ctid, 0, true, ifc->host_mac);
+	ifc->naddrs = instance_addrs(ct, addrs);
+	ifc->addrs = addrs;
+}
+
+int instance_limits(const struct lg_conf *conf, struct lg_limit_set *set, struct lg_err *err)
+{
+	static const struct {
+		enum lg_limit_id id;
+		const char *setting;
+		uint64_t otherwise;
+	} map[] = {
+		{ LG_LIMIT_MEMORY, "memory", LG_UNLIMITED },
+		{ LG_LIMIT_SWAP, "swap", LG_UNLIMITED },
+		{ LG_LIMIT_CPU, "cpus", LG_UNLIMITED },
+		{ LG_LIMIT_CPU_WEIGHT, "cpu-weight", 100 },
+		{ LG_LIMIT_TASKS, "tasks", LG_UNLIMITED },
+	};
+	const char *cpus = lg_conf_get(conf, "CPUS");
+	uint64_t n;
+
+	_Static_assert(ARRAY_SIZE(map) == LG_LIMIT_COUNT_, "every limit has a setting");
+	memset(set, 0, sizeof(*set));
+	for (size_t i = 0; i < ARRAY_SIZE(map); i++) {
+		int r = lg_setting_value(conf, map[i].setting, map[i].otherwise,
+					 &set->value[map[i].id], err);
+
+		if (r < 0)
+			return r;
+		set->mask |= 1u << map[i].id;
+	}
+	/* vzctl's --cpus is a number of CPUs: no more time than these could give. */
+	if (cpus && lg_parse_u64(cpus, 1, 8192, &n, NULL) == 0 &&
+	    n * 100 < set->value[LG_LIMIT_CPU])
+		set->value[LG_LIMIT_CPU] = n * 100;
+	return 0;
+}

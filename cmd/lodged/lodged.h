@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LODGED_H
+#define LODGED_H
+
+/*
+ * The daemon: one thread, one event loop, the only writer of state and of what lodge puts on the host.
+ *
+ * How it works: every instance is in memory, read from its conf file when the daemon starts. A verb that
+ * changes an instance is an operation (struct op) that holds it (`busy`) until its answer is sent; what
+ * takes longer than a few milliseconds waits for events: messages of the instance's shim, the end
+ * of a worker, a timer. RUN/ct/ID.json says what was begun, so that a daemon that was killed anywhere
+ * knows what to look for (recover.c).
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "cgroup/cgroup.h"
+#include "cgroup/limits.h"
+#include "lib/conf.h"
+#include "lib/err.h"
+#include "lib/msg.h"
+#include "lib/root.h"
+#include "lib/steps.h"
+#include "lib/varlink.h"
+#include "net/net.h"
+#include "net/pool.h"
+#include "storage/template.h"
+
+#define IPS_MAX 32u
+#define STOP_TIMEOUT_DEFAULT 120u
+
+struct daemon;
+struct instance;
+struct op;
+
+enum state { STATE_STOPPED, STATE_RUNNING, STATE_MOUNTED, STATE_COUNT_ };
+
+/* A running shim, or the spare one that waits for an instance. */
+struct shim {
+	struct daemon *d;
+	struct instance *ct;		/* NULL: the spare */
+	struct instance *last_ct;	/* whose end it is tidying up; see shim_retire() */
+	pid_t pid;
+	int sock;
+	sd_event_source *io;		/* its messages */
+	sd_event_source *end;		/* its pidfd */
+	char cg_spare[32];		/* its set of v1 cgroups until an instance takes it; "" = none */
+	bool ready;
+	bool exited;			/* EXITED was seen */
+	int status;			/* of init, as of waitpid */
+};
+
+struct instance {
+	struct daemon *d;
+	uint32_t ctid;
+	struct lg_conf *conf;
+	char name[72];			/* "" = none */
+	enum state state;
+	struct op *op;			/* what holds it; NULL = nothing */
+	struct shim *shim;
+	struct shim *old_shim;		/* of the last run: the layer is free when it has ended */
+	pid_t init_pid;
+	uint64_t init_start;		/* clock ticks; with the pid names the process */
+	int64_t started_at;		/* seconds since the epoch; 0 = not running */
+	int64_t created_at;
+	uint32_t id_base;
+	char last_exit[80];
+	int console_wait[4];		/* consoles attached before start; -1 = free */
+	sd_event_source *sweep;		/* retries the removal of a cgroup that is still busy */
+	unsigned int sweeps;
+	bool restart_wanted;		/* the guest asked for a reboot, or `restart` stopped it */
+};
+
+struct daemon {
+	struct lg_root root;
+	sd_event *event;
+	struct lg_vserver *server;
+	struct lg_conf *conf;		/* lodge.conf */
+	int etc_fd, ct_fd, run_fd, run_ct_fd, var_fd;
+	struct lg_cg_host *cg;
+	struct lg_net *net;
+	struct lg_net_conf net_conf;
+	struct lg_pool *pool4, *pool6;	/* NULL: no such addresses */
+	int seccomp_fd;
+	char libexec[256], datadir[256];
+	struct instance **cts;		/* by number */
+	size_t ncts, room;
+	struct shim *spare;
+	unsigned int spare_nr;
+	sd_event_source *spare_timer;
+	struct lg_vcall **subscribers;
+	size_t nsubscribers;
+	uint64_t started_us;
+	bool trash_running, trash_again;
+	int fail_step, crash_step;	/* test hooks of a start, -1 = none */
+};
+
+/* One operation on one instance; freed when it answers. */
+struct op {
+	const char *verb;		/* "start": what `busy` says */
+	struct instance *ct;
+	struct lg_vcall *call;		/* NULL: nobody asked (boot, reboot) */
+	struct lg_run run;
+	struct lg_err err;		/* why what it waits for failed */
+	sd_event_source *timer;
+	/* stop */
+	bool fast, killed;
+	unsigned int asked;
+	/* what goes on when this part is over; may start the next part. NULL: answer and end */
+	void (*then)(struct op *op);
+	/* start */
+	bool wait, force;
+	uint64_t wait_s;
+	struct shim *shim;
+	struct lg_template template;
+	bool made, running, waits_for_layer;
+	int netns_fd;
+	int wait_sock;
+	sd_event_source *wait_io;
+	json_t *answer;			/* added to the answer; owned */
+	void *arg;
+};
+
+/* ---- main.c: parts of the daemon's life ---- */
+const char *daemon_conf(const struct daemon *d, const char *key, const char *otherwise);
+uint64_t now_us(void);
+
+/* ---- instances.c ---- */
+int instances_load(struct daemon *d, struct lg_err *err);
+void instances_free(struct daemon *d);
+struct instance *instance_by_ctid(struct daemon *d, uint32_t ctid);
+struct instance *instance_by_id(struct daemon *d, const char *id);	/* number or name */
+/* A new one over @conf (taken over, also on failure). Returns NULL with @err. */
+struct instance *instance_add(struct daemon *d, uint32_t ctid, struct lg_conf *conf,
+			      struct lg_err *err);
+void instance_remove(struct instance *ct);
+/* The conf was changed: the copies of its values are read again. */
+void instance_refresh(struct instance *ct);
+int instance_save(struct instance *ct, struct lg_err *err);
+const char *instance_label(const struct instance *ct);	/* "101" or "101 (web)", until the next call */
+void instance_conf_name(uint32_t ctid, char buf[32]);	/* "101.conf" */
+unsigned int instance_addrs(const struct instance *ct, struct lg_addr addrs[IPS_MAX]);
+void instance_net_if(const struct instance *ct, struct lg_net_if *ifc,
+		     struct lg_addr addrs[IPS_MAX]);
+int instance_limits(const struct lg_conf *conf, struct lg_limit_set *set, struct lg_err *err);
+
+/* ---- state.c: which verb when ---- */
+enum verb { VERB_START, VERB_STOP, VERB_DESTROY, VERB_MOUNT, VERB_UMOUNT, VERB_EXEC, VERB_SET,
+	    VERB_RENAME, VERB_COUNT_ };
+int state_allows(const struct instance *ct, enum verb verb, struct lg_err *err);
+const char *state_name(enum state state);
+
+/* ---- runtime.c: RUN/ct/ID.json ---- */
+int runtime_save(const struct instance *ct, const char *op, struct lg_err *err);
+void runtime_forget(const struct instance *ct);
+
+/* ---- shims.c ---- */
+void spare_wanted(struct daemon *d);		/* have one soon */
+int shim_take(struct daemon *d, struct shim **ret, struct lg_err *err);
+int shim_adopt(struct instance *ct, pid_t pid, int sock, struct lg_err *err);
+void shim_kill(struct shim *shim);
+/* Init has ended: the shim goes on by itself to unmount the root, the instance is free of it. */
+void shim_retire(struct shim *shim);
+void shim_free(struct shim *shim);
+
+/* ---- ops.c ---- */
+struct op *op_new(struct instance *ct, const char *verb, struct lg_vcall *call);
+void op_end(struct op *op, json_t *answer);	/* answers (@answer is stolen) and frees */
+void op_fail(struct op *op, const struct lg_err *err);
+void op_progress(struct op *op, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int op_timer(struct op *op, uint64_t seconds, sd_event_time_handler_t fn);
+
+/* ---- start.c, spec.c ---- */
+void start_begin(struct op *op);
+void start_event(struct op *op);		/* something it waits for has happened */
+int spec_make(struct op *op, struct lg_msg *m, struct lg_err *err);
+
+/* ---- stop.c ---- */
+void stop_begin(struct op *op, uint64_t timeout_s);
+void instance_gone(struct instance *ct);	/* its shim has ended */
+void sweep_cgroup(struct instance *ct);
+
+/* ---- alloc.c ---- */
+int alloc_init(struct daemon *d, struct lg_err *err);
+int alloc_ids(struct daemon *d, uint32_t *ret, struct lg_err *err);
+struct lg_pool *alloc_pool(struct daemon *d, int family);
+int alloc_take_addrs(struct instance *ct, struct lg_err *err);
+void alloc_give_back_addrs(struct instance *ct);
+
+/* ---- recover.c ---- */
+int recover(struct daemon *d, struct lg_err *err);
+void start_at_boot(struct daemon *d);
+
+/* ---- worker.c ---- */
+typedef void (*worker_line_fn)(const char *line, void *arg);
+typedef void (*worker_end_fn)(int r, const struct lg_err *err, void *arg);
+int worker_run(struct daemon *d, const char *const *argv, worker_line_fn line, worker_end_fn end,
+	       void *arg, struct lg_err *err);
+void empty_trash(struct daemon *d);
+
+/* ---- the API, one file per group ---- */
+void api_create(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_start(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_stop(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_restart(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_destroy(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_list(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_show(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_status(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_set(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_mount(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_umount(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_rename(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_exec(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_console(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_template_list(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_template_show(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_template_build(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_template_remove(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_events(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_version(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_doctor(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_teardown(struct lg_vcall *call, const json_t *params, void *ctx);
+
+/* The instance that params.id names; answers NoSuchInstance and returns NULL when there is none. */
+struct instance *api_instance(struct lg_vcall *call, const json_t *params, struct daemon *d);
+json_t *instance_json(struct instance *ct, bool brief, bool usage);
+
+void emit_event(struct daemon *d, const char *event, const struct instance *ct, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* mount.c */
+bool mount_is_there(const struct instance *ct);
+int mount_root(struct instance *ct, struct lg_err *err);
+int umount_root(struct instance *ct, struct lg_err *err);
+void mount_path(const struct instance *ct, char buf[300]);
+
+/* console attached before the start: handed to the shim once it runs */
+void console_hand_over(struct instance *ct);
+
+#endif

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * What a new daemon does about what an earlier one left. It may have been killed at any instruction, or the
+ * host may have been rebooted; nothing that runs is disturbed.
+ *
+ *   RUN/boot_id differs	RUN is of another boot: nothing of it runs, its files go
+ *   RUN/ct/ID.json, shim answers and its init runs	adopted: it is running
+ *   RUN/ct/ID.json, no shim			what is left in its cgroup is killed and swept
+ *   RUN/ct/ID.json says "start"		a shim whose start was not over kills its init by itself
+ *   a cgroup or a spare set without an owner	killed and swept
+ *   VAR/ct/ID/creating			the create did not happen: the layer goes to the trash
+ *   VAR/ct/ID/destroying, conf there		the destroy did not happen: the mark goes
+ *   VAR/ct/ID/destroying, conf gone		the destroy happened: the layer goes to the trash
+ */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd/lodged/lodged.h"
+#include "ct/proto.h"
+#include "lib/cleanup.h"
+#include "lib/file.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/proc.h"
+#include "lib/settings.h"
+#include "storage/layer.h"
+
+#define SHIM_ANSWER_S 2
+
+/* ---- the layers' marks ---- */
+
+static bool has_mark(struct daemon *d, const char *name, const char *mark)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "ct/%.20s/%s", name, mark);
+	return faccessat(d->var_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void heal_layer(struct daemon *d, const char *name)
+{
+	struct lg_err err = { 0 };
+	uint32_t ctid;
+	char path[64];
+	bool known;
+
+	if (lg_parse_ctid(name, &ctid, NULL) < 0)
+		return;
+	known = instance_by_ctid(d, ctid) != NULL;
+	if ((has_mark(d, name, "creating") || has_mark(d, name, "destroying")) && !known) {
+		lg_log(LG_LOG_INFO, "%u: files of an unfinished create or destroy are removed",
+		       ctid);
+		if (lg_layer_trash(d->root.var, ctid, &err) < 0)
+			lg_log(LG_LOG_ERR, "%u: %s", ctid, err.msg);
+		return;
+	}
+	if (!known) {
+		lg_log(LG_LOG_WARN, "%s/ct/%u has no conf file: it is left alone", d->root.var, ctid);
+		return;
+	}
+	snprintf(path, sizeof(path), "ct/%u/creating", ctid);
+	unlinkat(d->var_fd, path, 0);
+	snprintf(path, sizeof(path), "ct/%u/destroying", ctid);
+	unlinkat(d->var_fd, path, 0);
+}
+
+static void heal_layers(struct daemon *d)
+{
+	lg_autodir DIR *dir = NULL;
+	struct dirent *e;
+	int fd = openat(d->var_fd, "ct", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || !(dir = fdopendir(fd))) {
+		lg_close(fd);
+		return;
+	}
+	while ((e = readdir(dir)))
+		heal_layer(d, e->d_name);
+	lg_template_cleanup(d->root.var, NULL);
+	empty_trash(d);
+}
+
+/* ---- the running ones ---- */
+
+static int connect_shim(const struct instance *ct)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct timeval patience = { .tv_sec = SHIM_ANSWER_S };
+	lg_autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%.80s/shim/%u.sock", ct->d->root.run, ct->ctid);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+		return -errno;
+	return lg_take_fd(&fd);
+}
+
+static int ask_state(int sock, struct lg_msg *m)
+{
+	struct lg_msg hello;
+	int r;
+
+	lg_msg_init(&hello, LG_P_HELLO);
+	r = lg_msg_send(sock, &hello);
+	if (r < 0)
+		return r;
+	r = lg_msg_recv(sock, m);
+	if (r != 1)
+		return r < 0 ? r : -ECONNRESET;
+	lg_msg_drop_fds(m);
+	return m->kind == LG_P_STATE ? 0 : -EPROTO;
+}
+
+static int adopt(struct instance *ct, const json_t *state)
+{
+	lg_autoclose int sock = connect_shim(ct);
+	pid_t shim_pid = (pid_t)lg_json_int(state, "shim_pid", 0);
+	struct lg_err err = { 0 };
+	struct lg_msg m;
+
+	if (sock < 0)
+		return sock;
+	if (ask_state(sock, &m) < 0 || !lg_msg_get_u64(&m, "started", 0))
+		return -ESRCH;
+	if (!lg_proc_is(shim_pid, (uint64_t)lg_json_int(state, "shim_start", 0))) {
+		struct ucred peer;
+		socklen_t len = sizeof(peer);
+
+		/* The record was written before the shim was known: ask the kernel. */
+		if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+			return -ESRCH;
+		shim_pid = peer.pid;
+	}
+	if (shim_adopt(ct, shim_pid, lg_take_fd(&sock), &err) < 0)
+		return err.code;
+	ct->init_pid = (pid_t)lg_msg_get_u64(&m, "pid", 0);
+	ct->init_start = lg_msg_get_u64(&m, "starttime", 0);
+	ct->started_at = lg_json_int(state, "started_at", 0);
+	if (!ct->started_at)
+		ct->started_at = time(NULL);
+	ct->state = STATE_RUNNING;
+	runtime_save(ct, NULL, NULL);
+	return 0;
+}
+
+/* The status that a shim left which ended while no daemon was there. */
+static void read_exit_file(struct instance *ct)
+{
+	lg_autofree char *text = NULL;
+	char name[32];
+
+	snprintf(name, sizeof(name), "%u.exit", ct->ctid);
+	if (lg_file_read(ct->d->run_ct_fd, name, 64, &text, NULL, NULL) == 0)
+		snprintf(ct->last_exit, sizeof(ct->last_exit),
+			 "ended while lodged was away (wait status %.10s)", text);
+	else
+		snprintf(ct->last_exit, sizeof(ct->last_exit), "lost its supervisor");
+	ct->last_exit[strcspn(ct->last_exit, "\n")] = '\0';
+}
+
+static void recover_one(struct daemon *d, const char *file, uint32_t ctid)
+{
+	struct instance *ct = instance_by_ctid(d, ctid);
+	lg_autojson json_t *state = NULL;
+	struct lg_err err = { 0 };
+	const char *op;
+
+	if (lg_json_load(d->run_ct_fd, file, &state, &err) < 0)
+		lg_log(LG_LOG_WARN, "%s", err.msg);
+	if (!ct) {
+		lg_log(LG_LOG_ERR, "%u was running and has no conf file", ctid);
+		return;
+	}
+	if (adopt(ct, state) == 0) {
+		lg_log(LG_LOG_INFO, "%s is running", instance_label(ct));
+		return;
+	}
+	op = lg_json_str(state, "op");
+	if (op) {
+		snprintf(ct->last_exit, sizeof(ct->last_exit), "its %s was interrupted", op);
+		lg_log(LG_LOG_WARN, "%s: %s: undone", instance_label(ct), ct->last_exit);
+	} else {
+		read_exit_file(ct);
+		lg_log(LG_LOG_WARN, "%s: %s", instance_label(ct), ct->last_exit);
+	}
+	sweep_cgroup(ct);
+}
+
+static void recover_running(struct daemon *d)
+{
+	lg_autodir DIR *dir = NULL;
+	struct dirent *e;
+	int fd = openat(d->run_ct_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || !(dir = fdopendir(fd))) {
+		lg_close(fd);
+		return;
+	}
+	while ((e = readdir(dir))) {
+		const char *dot = strchr(e->d_name, '.');
+		char number[16];
+		uint32_t ctid;
+
+		if (!dot || strcmp(dot, ".json") != 0)
+			continue;
+		snprintf(number, sizeof(number), "%.*s", (int)(dot - e->d_name), e->d_name);
+		if (lg_parse_ctid(number, &ctid, NULL) == 0)
+			recover_one(d, e->d_name, ctid);
+	}
+}
+
+/* ---- cgroups without an owner ---- */
+
+struct names {
+	char name[64][32];
+	unsigned int n;
+};
+
+static int gather(const char *name, void *arg)
+{
+	struct names *names = arg;
+
+	if (names->n == ARRAY_SIZE(names->name))
+		return 1;
+	snprintf(names->name[names->n++], 32, "%s", name);
+	return 0;
+}
+
+static void sweep_orphans(struct daemon *d)
+{
+	struct names names = { .n = 0 };
+
+	lg_cg_spare_each(d->cg, gather, &names);
+	for (unsigned int i = 0; i < names.n; i++)
+		if (!d->spare || strcmp(d->spare->cg_spare, names.name[i]) != 0)
+			lg_cg_spare_remove(d->cg, names.name[i], NULL);
+	names.n = 0;
+	lg_cg_each(d->cg, gather, &names);
+	for (unsigned int i = 0; i < names.n; i++) {
+		uint32_t ctid;
+		struct instance *ct = lg_parse_ctid(names.name[i], &ctid, NULL) == 0 ?
+					      instance_by_ctid(d, ctid) : NULL;
+
+		if (ct && (ct->state == STATE_RUNNING || ct->op || ct->sweep))
+			continue;
+		if (ct) {
+			sweep_cgroup(ct);
+			continue;
+		}
+		lg_log(LG_LOG_WARN, "cgroup %s belongs to no instance: removed", names.name[i]);
+		lg_cg_kill(d->cg, names.name[i], NULL);
+		lg_cg_remove(d->cg, names.name[i], NULL);
+	}
+}
+
+/* Spare shims of a daemon that was killed end by themselves; a moment later their cgroups can go. */
+static int sweep_later(sd_event_source *s, uint64_t usec, void *arg)
+{
+	(void)s;
+	(void)usec;
+	sweep_orphans(arg);
+	return 0;
+}
+
+/* ---- pins and boot ---- */
+
+static int pin_all(struct daemon *d, struct lg_err *err)
+{
+	struct lg_net_if *ifs = calloc(d->ncts + 1, sizeof(*ifs));
+	struct lg_addr(*addrs)[IPS_MAX] = calloc(d->ncts + 1, sizeof(*addrs));
+	unsigned int n = 0;
+	int r = -ENOMEM;
+
+	for (size_t i = 0; ifs && addrs && i < d->ncts; i++) {
+		instance_net_if(d->cts[i], &ifs[n], addrs[n]);
+		if (ifs[n].naddrs)
+			n++;
+	}
+	if (ifs && addrs)
+		r = lg_net_pin_many(d->net, ifs, n, err);
+	else
+		lg_fail(err, r, "pin addresses");
+	free(ifs);
+	free(addrs);
+	return r;
+}
+
+/* Is this another boot than the one RUN is of? Remembers this one. */
+static bool is_new_boot(struct daemon *d)
+{
+	lg_autofree char *now = NULL, *then = NULL;
+	size_t len = 0;
+	bool same;
+
+	if (lg_file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &now, &len, NULL) < 0)
+		return false;
+	same = lg_file_read(d->run_fd, "boot_id", 64, &then, NULL, NULL) == 0 &&
+	       strcmp(now, then) == 0;
+	if (!same)
+		lg_file_replace_fast(d->run_fd, "boot_id", now, len, 0600, NULL);
+	return !same;
+}
+
+static void clear_runtime(struct daemon *d)
+{
+	struct lg_err err = { 0 };
+	static const char *const folders[] = { "ct", "shim" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		char path[300];
+
+		if (lg_remove_tree(d->run_fd, folders[i], &err) < 0)
+			lg_log(LG_LOG_WARN, "%s", err.msg);
+		snprintf(path, sizeof(path), "%s/%s", d->root.run, folders[i]);
+		lg_mkdir_all(path, 0700, NULL);
+	}
+	lg_close(d->run_ct_fd);
+	d->run_ct_fd = lg_open_dir(d->run_fd, "ct", NULL);
+}
+
+int recover(struct daemon *d, struct lg_err *err)
+{
+	bool new_boot = is_new_boot(d);
+
+	if (new_boot)
+		clear_runtime(d);
+	heal_layers(d);
+	recover_running(d);
+	sweep_orphans(d);
+	sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, 500000, 0, sweep_later, d);
+	if (new_boot)
+		start_at_boot(d);
+	return pin_all(d, err);
+}
+
+static int by_boot_order(const void *a, const void *b)
+{
+	const struct instance *x = *(struct instance *const *)a, *y = *(struct instance *const *)b;
+	uint64_t ox = 0, oy = 0;
+
+	lg_setting_value(x->conf, "boot-order", 0, &ox, NULL);
+	lg_setting_value(y->conf, "boot-order", 0, &oy, NULL);
+	if (ox != oy)
+		return ox > oy ? -1 : 1;
+	return x->ctid < y->ctid ? -1 : 1;
+}
+
+static int boot_start(sd_event_source *s, void *arg)
+{
+	struct daemon *d = arg;
+	struct instance **order = calloc(d->ncts + 1, sizeof(struct instance *));
+
+	sd_event_source_disable_unref(s);
+	if (!order)
+		return 0;
+	for (size_t i = 0; i < d->ncts; i++)
+		order[i] = d->cts[i];
+	qsort(order, d->ncts, sizeof(struct instance *), by_boot_order);
+	for (size_t i = 0; i < d->ncts; i++) {
+		uint64_t onboot = 0;
+		struct op *op;
+
+		lg_setting_value(order[i]->conf, "onboot", 0, &onboot, NULL);
+		if (!onboot || order[i]->op || order[i]->state == STATE_RUNNING)
+			continue;
+		op = op_new(order[i], "start", NULL);
+		if (op)
+			start_begin(op);
+	}
+	free(order);
+	return 0;
+}
+
+void start_at_boot(struct daemon *d)
+{
+	sd_event_source *s = NULL;
+
+	sd_event_add_defer(d->event, &s, boot_start, d);
+}

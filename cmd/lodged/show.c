@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Reading: List, Show, Status, Version. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/lodged/lodged.h"
+#include "lib/cleanup.h"
+#include "lib/exit.h"
+#include "lib/json.h"
+#include "lib/settings.h"
+#include "storage/layer.h"
+
+struct instance *api_instance(struct lg_vcall *call, const json_t *params, struct daemon *d)
+{
+	const char *id = lg_json_str(params, "id");
+	struct instance *ct = id ? instance_by_id(d, id) : NULL;
+
+	if (!ct)
+		lg_vcall_error(call, "io.lodge.NoSuchInstance",
+			       json_pack("{s:s}", "id", id ? id : ""));
+	return ct;
+}
+
+static void set_str(json_t *obj, const char *key, const char *value)
+{
+	if (value && *value)
+		json_object_set_new(obj, key, json_string(value));
+}
+
+static json_t *addresses_json(const struct instance *ct)
+{
+	struct lg_addr addrs[IPS_MAX];
+	unsigned int n = instance_addrs(ct, addrs);
+	json_t *list = json_array();
+	char text[LG_ADDR_TEXT];
+
+	for (unsigned int i = 0; i < n; i++) {
+		lg_format_addr(&addrs[i], false, text);
+		json_array_append_new(list, json_string(text));
+	}
+	return list;
+}
+
+static void set_count(json_t *obj, const char *key, uint64_t value)
+{
+	if (value != UINT64_MAX)
+		json_object_set_new(obj, key, json_integer((json_int_t)value));
+}
+
+static json_t *usage_json(const struct instance *ct)
+{
+	struct lg_cg_usage u;
+	struct lg_net_stats net;
+	json_t *obj;
+	char name[16];
+
+	snprintf(name, sizeof(name), "%u", ct->ctid);
+	if (lg_cg_usage(ct->d->cg, name, &u, NULL) < 0)
+		return NULL;
+	obj = json_object();
+	set_count(obj, "memory_bytes", u.memory_bytes);
+	set_count(obj, "memory_peak_bytes", u.memory_peak_bytes);
+	set_count(obj, "swap_bytes", u.swap_bytes);
+	set_count(obj, "tasks", u.tasks);
+	set_count(obj, "cpu_us", u.cpu_us);
+	set_count(obj, "oom_kills", u.oom_kills);
+	lg_root_link(&ct->d->root, ct->ctid, 0, name);
+	if (lg_net_stats(name, &net, NULL) == 0) {
+		set_count(obj, "rx_bytes", net.rx_bytes);
+		set_count(obj, "tx_bytes", net.tx_bytes);
+	}
+	return obj;
+}
+
+struct settings_walk {
+	json_t *settings, *conf;
+};
+
+static int add_setting(const char *key, const char *value, void *arg)
+{
+	struct settings_walk *walk = arg;
+	const struct lg_setting *s = lg_setting_by_key(key);
+	lg_autofree char *text = NULL;
+
+	json_object_set_new(walk->conf, key, json_string(value));
+	if (s && s->name && *value && lg_setting_from_conf(s, value, &text, NULL) == 0)
+		json_object_set_new(walk->settings, s->name, json_string(text));
+	return 0;
+}
+
+static void add_details(json_t *obj, const struct instance *ct)
+{
+	struct settings_walk walk = { json_object(), json_object() };
+	char path[320];
+
+	lg_conf_each(ct->conf, add_setting, &walk);
+	json_object_set_new(obj, "settings", walk.settings);
+	json_object_set_new(obj, "conf", walk.conf);
+	set_str(obj, "description", lg_conf_get(ct->conf, "DESCRIPTION"));
+	set_str(obj, "last_exit", ct->last_exit);
+	snprintf(path, sizeof(path), "%s/ct/%u.conf", ct->d->root.etc, ct->ctid);
+	set_str(obj, "conf_path", path);
+	snprintf(path, sizeof(path), "%s/ct/%u", ct->d->root.var, ct->ctid);
+	set_str(obj, "private_path", path);
+	json_object_set_new(obj, "created_at", json_integer((json_int_t)ct->created_at));
+	if (ct->id_base)
+		json_object_set_new(obj, "id_base", json_integer(ct->id_base));
+	if (ct->state == STATE_RUNNING) {
+		snprintf(path, sizeof(path), "/proc/%d/root", (int)ct->init_pid);
+		set_str(obj, "root", path);
+		json_object_set_new(obj, "init_pid", json_integer(ct->init_pid));
+		json_object_set_new(obj, "shim_pid", json_integer(ct->shim ? ct->shim->pid : 0));
+	} else if (ct->state == STATE_MOUNTED) {
+		mount_path(ct, path);
+		set_str(obj, "root", path);
+	}
+}
+
+json_t *instance_json(struct instance *ct, bool brief, bool usage)
+{
+	json_t *obj = json_object(), *used;
+
+	if (ct->state != STATE_RUNNING)
+		ct->state = mount_is_there(ct) ? STATE_MOUNTED : STATE_STOPPED;
+	json_object_set_new(obj, "ctid", json_integer(ct->ctid));
+	set_str(obj, "name", ct->name);
+	json_object_set_new(obj, "kind", json_string("container"));
+	set_str(obj, "state", state_name(ct->state));
+	set_str(obj, "busy", ct->op ? ct->op->verb : NULL);
+	set_str(obj, "hostname", lg_conf_get(ct->conf, "HOSTNAME"));
+	set_str(obj, "template", lg_conf_get(ct->conf, "OSTEMPLATE"));
+	json_object_set_new(obj, "addresses", addresses_json(ct));
+	if (ct->started_at)
+		json_object_set_new(obj, "started_at", json_integer((json_int_t)ct->started_at));
+	if (!brief)
+		add_details(obj, ct);
+	if (usage && ct->state == STATE_RUNNING && (used = usage_json(ct)))
+		json_object_set_new(obj, "usage", used);
+	return obj;
+}
+
+static bool is_wanted(struct instance *ct, const json_t *ids, bool all)
+{
+	size_t i;
+	json_t *id;
+
+	if (!json_is_array(ids) || json_array_size(ids) == 0)
+		return all || ct->state == STATE_RUNNING;
+	json_array_foreach(ids, i, id)
+		if (instance_by_id(ct->d, json_string_value(id)) == ct)
+			return true;
+	return false;
+}
+
+void api_list(struct lg_vcall *call, const json_t *params, void *ctx)
+{
+	struct daemon *d = ctx;
+	const json_t *ids = json_object_get(params, "ids");
+	bool all = lg_json_bool(params, "all", false);
+	bool brief = lg_json_bool(params, "brief", false);
+	bool usage = lg_json_bool(params, "usage", false);
+	json_t *list = json_array(), *id;
+	size_t i;
+
+	json_array_foreach(ids, i, id) {
+		if (instance_by_id(d, json_string_value(id)))
+			continue;
+		lg_vcall_error(call, "io.lodge.NoSuchInstance",
+			       json_pack("{s:O}", "id", id));
+		json_decref(list);
+		return;
+	}
+	for (i = 0; i < d->ncts; i++)
+		if (is_wanted(d->cts[i], ids, all))
+			json_array_append_new(list, instance_json(d->cts[i], brief, usage));
+	lg_vcall_reply(call, json_pack("{s:o}", "instances", list));
+}
+
+void api_show(struct lg_vcall *call, const json_t *params, void *ctx)
+{
+	struct instance *ct = api_instance(call, params, ctx);
+
+	if (ct)
+		lg_vcall_reply(call, json_pack("{s:o}", "instance", instance_json(ct, false, true)));
+}
+
+void api_status(struct lg_vcall *call, const json_t *params, void *ctx)
+{
+	struct daemon *d = ctx;
+	const char *id = lg_json_str(params, "id");
+	struct instance *ct = instance_by_id(d, id);
+	uint32_t ctid = 0;
+	bool running = ct && ct->state == STATE_RUNNING;
+
+	if (ct)
+		ctid = ct->ctid;
+	else
+		lg_parse_ctid(id, &ctid, NULL);
+	lg_vcall_reply(call, json_pack("{s:i, s:b, s:b, s:b, s:b}", "ctid", (int)ctid, "exists",
+				       ct && lg_layer_exists(d->root.var, ctid), "mounted",
+				       running || (ct && mount_is_there(ct)), "running", running,
+				       "suspended", 0));
+}
+
+void api_version(struct lg_vcall *call, const json_t *params, void *ctx)
+{
+	struct daemon *d = ctx;
+	int running = 0;
+
+	(void)params;
+	for (size_t i = 0; i < d->ncts; i++)
+		running += d->cts[i]->state == STATE_RUNNING;
+	lg_vcall_reply(call, json_pack("{s:s, s:s, s:I, s:i, s:i}", "version", LODGE_VERSION, "root",
+				       d->root.var, "uptime_us",
+				       (json_int_t)(now_us() - d->started_us), "instances",
+				       (int)d->ncts, "running", running));
+}

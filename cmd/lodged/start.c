@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * How a start goes: a table of steps with undo. Two of them wait for the shim (it has cloned init; init
+ * has been executed) and go on when its message arrives (start_event). A failure anywhere undoes
+ * what was done: the shim is killed, its init dies with it, and the cgroup is swept away as soon
+ * as the kernel has let go of it.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "cmd/lodged/lodged.h"
+#include "ct/proto.h"
+#include "lib/cleanup.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+#include "lib/proc.h"
+#include "lib/settings.h"
+#include "storage/layer.h"
+
+#define START_TIMEOUT_S 60u
+#define WAIT_TIMEOUT_S 300u
+
+static int check_conf(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+	struct instance *ct = op->ct;
+	const char *template = lg_conf_get(ct->conf, "OSTEMPLATE");
+	uint64_t disabled = 0;
+
+	if (!op->force && lg_setting_value(ct->conf, "disabled", 0, &disabled, err) == 0 && disabled)
+		return lg_refuse(err, -EPERM, LG_EXIT_DISABLED,
+				 "it is disabled: use --force or set --disabled no");
+	if (!template || !*template)
+		return lg_refuse(err, -EINVAL, LG_EXIT_NO_TEMPLATE_NAMED,
+				 "its conf file names no OSTEMPLATE");
+	if (!lg_layer_exists(ct->d->root.var, ct->ctid))
+		return lg_refuse(err, -ENOENT, LG_EXIT_NO_PRIVATE,
+				 "its files (%s/ct/%u) are not there", ct->d->root.var, ct->ctid);
+	return lg_template_load(ct->d->root.var, template, &op->template, err);
+}
+
+static int umount_first(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+
+	return mount_is_there(op->ct) ? umount_root(op->ct, err) : 0;
+}
+
+static int write_intent(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+
+	return runtime_save(op->ct, "start", err);
+}
+
+static void forget_intent(void *ctx)
+{
+	struct op *op = ctx;
+
+	/* What is left to be swept is found by the file; the sweep removes it. */
+	if (!op->ct->shim)
+		runtime_forget(op->ct);
+}
+
+static int take_ids(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+	struct instance *ct = op->ct;
+	char text[16];
+	int r;
+
+	if (ct->id_base)
+		return 0;
+	r = alloc_ids(ct->d, &ct->id_base, err);
+	if (r < 0)
+		return r;
+	snprintf(text, sizeof(text), "%u", ct->id_base);
+	r = lg_conf_set(ct->conf, "LOCAL_UID", text, err);
+	if (r == 0)
+		r = lg_conf_set(ct->conf, "LOCAL_GID", text, err);
+	return r == 0 ? instance_save(ct, err) : r;
+}
+
+/* The shim of the last run may still be writing back what the container wrote. */
+static int wait_for_layer(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+
+	if (op->err.code) {
+		*err = op->err;
+		return err->code;
+	}
+	op->waits_for_layer = op->ct->old_shim != NULL;
+	return op->waits_for_layer ? LG_STEP_WAIT : 0;
+}
+
+static int take_shim(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+	int r;
+
+	if (op->err.code) {
+		*err = op->err;
+		return err->code;
+	}
+	if (!op->shim) {
+		r = shim_take(op->ct->d, &op->shim, err);
+		if (r < 0)
+			return r;
+		op->shim->ct = op->ct;
+		op->ct->shim = op->shim;
+	}
+	return op->shim->ready ? 0 : LG_STEP_WAIT;
+}
+
+static void give_up_shim(void *ctx)
+{
+	struct op *op = ctx;
+
+	if (!op->shim)
+		return;
+	/* From here on its end belongs to the instance, which then sweeps up (instance_gone). */
+	shim_kill(op->shim);
+	op->shim = NULL;
+}
+
+static int make_cgroup(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+	struct shim *shim = op->shim;
+	char name[16];
+	int r;
+
+	snprintf(name, sizeof(name), "%u", op->ct->ctid);
+	r = lg_cg_make(op->ct->d->cg, name, shim->cg_spare[0] ? shim->cg_spare : NULL,
+		       op->ct->id_base, err);
+	if (r == 0)
+		shim->cg_spare[0] = '\0';
+	return r;
+}
+
+static int set_limits(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+	struct lg_limit_set set;
+	char name[16];
+	int r = instance_limits(op->ct->conf, &set, err);
+
+	snprintf(name, sizeof(name), "%u", op->ct->ctid);
+	return r < 0 ? r : lg_limits_apply(op->ct->d->cg, name, &set, err);
+}
+
+static int send_start(struct op *op, struct lg_err *err)
+{
+	struct daemon *d = op->ct->d;
+	lg_autoclose int top = -1, leaf = -1;
+	struct lg_msg m;
+	char name[16];
+	int r = spec_make(op, &m, err);
+
+	if (r < 0)
+		return r;
+	snprintf(name, sizeof(name), "%u", op->ct->ctid);
+	top = lg_cg_open(d->cg, name, false, err);
+	if (top < 0)
+		return top;
+	leaf = lg_cg_open(d->cg, name, true, err);
+	if (leaf < 0)
+		return leaf;
+	lg_msg_put_fd(&m, top);
+	lg_msg_put_fd(&m, leaf);
+	if (d->seccomp_fd >= 0)
+		lg_msg_put_fd(&m, d->seccomp_fd);
+	r = lg_msg_send(op->shim->sock, &m);
+	return r < 0 ? lg_fail(err, r, "speak to the shim") : 0;
+}
+
+static int clone_init(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+	int r;
+
+	if (op->err.code) {
+		*err = op->err;
+		return err->code;
+	}
+	if (op->made)
+		return 0;
+	r = send_start(op, err);
+	return r < 0 ? r : LG_STEP_WAIT;
+}
+
+static void kill_init(void *ctx)
+{
+	struct op *op = ctx;
+	char name[16];
+
+	snprintf(name, sizeof(name), "%u", op->ct->ctid);
+	lg_cg_kill(op->ct->d->cg, name, NULL);
+}
+
+static int attach_network(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+	struct lg_addr addrs[IPS_MAX];
+	struct lg_net_if ifc;
+	int r;
+
+	instance_net_if(op->ct, &ifc, addrs);
+	r = ifc.naddrs ? lg_net_attach(op->ct->d->net, &ifc, op->netns_fd, err) :
+			 lg_net_lo_up(op->netns_fd, err);
+	op->netns_fd = lg_close(op->netns_fd);
+	return r;
+}
+
+static void detach_network(void *ctx)
+{
+	struct op *op = ctx;
+	char name[16];
+
+	lg_root_link(&op->ct->d->root, op->ct->ctid, 0, name);
+	lg_net_detach(op->ct->d->net, name);
+}
+
+static int release_init(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+	struct lg_msg m;
+	int r;
+
+	if (op->err.code) {
+		*err = op->err;
+		return err->code;
+	}
+	if (op->running)
+		return 0;
+	lg_msg_init(&m, LG_P_GO);
+	r = lg_msg_send(op->shim->sock, &m);
+	return r < 0 ? lg_fail(err, r, "speak to the shim") : LG_STEP_WAIT;
+}
+
+static int write_result(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+
+	op->ct->started_at = time(NULL);
+	return runtime_save(op->ct, NULL, err);
+}
+
+static const struct lg_step steps[] = {
+	{ "check its configuration", check_conf, NULL },
+	{ "umount its root", umount_first, NULL },
+	{ "write the intent", write_intent, forget_intent },
+	{ "take a range of ids", take_ids, NULL },
+	{ "wait for its layer", wait_for_layer, NULL },
+	{ "take a shim", take_shim, give_up_shim },
+	{ "make its cgroup", make_cgroup, NULL /* swept when the shim has ended */ },
+	{ "set its limits", set_limits, NULL },
+	{ "make init", clone_init, kill_init },
+	{ "attach its network", attach_network, detach_network },
+	{ "start init", release_init, NULL },
+	{ "write the result", write_result, NULL },
+};
+
+static void started(struct op *op);
+
+static void failed_and_swept(struct op *op)
+{
+	struct lg_err err = op->err;
+
+	op_fail(op, &err);
+}
+
+static void start_failed(struct op *op, struct lg_err *err)
+{
+	struct instance *ct = op->ct;
+
+	ct->state = STATE_STOPPED;
+	ct->started_at = 0;
+	lg_within(err, err->code, "start %s", instance_label(ct));
+	emit_event(ct->d, "start-failed", ct, "%s", err->msg);
+	if (!ct->shim) {
+		op_fail(op, err);
+		return;
+	}
+	/* Answered when the host is as before: the shim's end leads to the sweep, and that here. */
+	op->timer = sd_event_source_disable_unref(op->timer);
+	op->err = *err;
+	op->then = failed_and_swept;
+}
+
+static void start_run(struct op *op)
+{
+	struct lg_err err = { 0 };
+	int r;
+
+	r = lg_run_continue(&op->run, &err);
+	if (r < 0)
+		start_failed(op, &err);
+	else if (r == 0)
+		started(op);
+}
+
+void start_event(struct op *op)
+{
+	start_run(op);
+}
+
+static int start_timed_out(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct op *op = arg;
+
+	(void)s;
+	(void)usec;
+	op->timer = sd_event_source_disable_unref(op->timer);
+	if (!op->err.code)
+		lg_refuse(&op->err, -ETIMEDOUT, 0, "no answer from the shim within %u s",
+			  START_TIMEOUT_S);
+	start_event(op);
+	return 0;
+}
+
+/* ---- --wait: the guest's init says itself that it is up ---- */
+
+static json_t *answer(struct op *op)
+{
+	struct op *held = op->ct->op;
+	json_t *instance;
+
+	op->ct->op = NULL;	/* it is not busy any more when the answer arrives */
+	instance = instance_json(op->ct, false, false);
+	op->ct->op = held;
+	return json_pack("{s:o}", "instance", instance);
+}
+
+static void wait_over(struct op *op, int status)
+{
+	struct lg_err err = { 0 };
+
+	/* systemctl is-system-running: 0 running, 1 degraded (some unit failed, but it is up). */
+	if (WIFEXITED(status) && WEXITSTATUS(status) <= 1) {
+		op_end(op, answer(op));
+		return;
+	}
+	lg_refuse(&err, -ETIMEDOUT, LG_EXIT_WAIT_FAILED,
+		  "%s was started, but its init did not say that it is up (status %d): see `lodge "
+		  "console %u`", instance_label(op->ct), status, op->ct->ctid);
+	op_fail(op, &err);
+}
+
+static int on_wait_message(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+	struct op *op = arg;
+	struct lg_msg m;
+	int r = lg_msg_recv(fd, &m), status = 255 << 8;
+
+	(void)s;
+	(void)revents;
+	if (r == -EAGAIN)
+		return 0;
+	if (r == 1) {
+		lg_msg_drop_fds(&m);
+		if (m.kind == LG_P_BEGUN)
+			return 0;
+		if (m.kind == LG_P_ENDED)
+			status = (int)lg_msg_get_u64(&m, "status", 255 << 8);
+	}
+	wait_over(op, status);
+	return 0;
+}
+
+static int wait_timed_out(sd_event_source *s, uint64_t usec, void *arg)
+{
+	(void)s;
+	(void)usec;
+	wait_over(arg, 255 << 8);
+	return 0;
+}
+
+static int wait_for_systemd(struct op *op, struct lg_err *err)
+{
+	/* Early in the boot systemctl cannot yet speak to its manager: it is asked again. */
+	static const char *const argv[] = {
+		"/bin/sh", "-c",
+		"n=0; while [ $n -lt 600 ]; do"
+		" s=$(systemctl is-system-running --wait 2>/dev/null);"
+		" case $s in running) exit 0;; degraded|maintenance) exit 1;; stopping) exit 3;; esac;"
+		" n=$((n+1)); sleep 0.1; done; exit 2",
+	};
+	lg_autoclose int null = open("/dev/null", O_RDWR | O_CLOEXEC), theirs = -1;
+	int pair[2], r;
+	struct lg_msg m;
+
+	if (null < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return lg_fail(err, -errno, "socketpair");
+	op->wait_sock = pair[0];
+	theirs = pair[1];
+	fcntl(op->wait_sock, F_SETFL, O_NONBLOCK);
+	lg_msg_init(&m, LG_P_EXEC);
+	for (size_t i = 0; i < ARRAY_SIZE(argv); i++)
+		lg_msg_put(&m, "arg", argv[i]);
+	lg_msg_put(&m, "tty", "0");
+	lg_msg_put_fd(&m, theirs);
+	for (int i = 0; i < 3; i++)
+		lg_msg_put_fd(&m, null);
+	r = lg_msg_send(op->ct->shim->sock, &m);
+	if (r < 0)
+		return lg_fail(err, r, "speak to the shim");
+	r = sd_event_add_io(op->ct->d->event, &op->wait_io, op->wait_sock, EPOLLIN, on_wait_message,
+			    op);
+	if (r >= 0)
+		r = op_timer(op, op->wait_s ? op->wait_s : WAIT_TIMEOUT_S, wait_timed_out);
+	return r < 0 ? lg_fail(err, r, "wait for its init") : 0;
+}
+
+static void started(struct op *op)
+{
+	struct instance *ct = op->ct;
+	struct lg_err err = { 0 };
+
+	op->timer = sd_event_source_disable_unref(op->timer);
+	ct->state = STATE_RUNNING;
+	op->shim = NULL;	/* its end is the instance's end now */
+	console_hand_over(ct);
+	emit_event(ct->d, "started", ct, NULL);
+	if (!op->wait || op->template.init_kind != LG_INIT_SYSTEMD) {
+		op_end(op, answer(op));
+		return;
+	}
+	op_progress(op, "waiting for its systemd");
+	if (wait_for_systemd(op, &err) < 0)
+		op_fail(op, &err);
+}
+
+void start_begin(struct op *op)
+{
+	struct daemon *d = op->ct->d;
+	struct lg_err err = { 0 };
+
+	/* A cgroup that is still being swept belongs to a run before that was not told to end. */
+	if (op->ct->sweep || op->ct->shim) {
+		lg_refuse(&err, -EBUSY, LG_EXIT_LOCKED,
+			  "start %s: what ran before is still being cleaned up: try again",
+			  instance_label(op->ct));
+		op_fail(op, &err);
+		return;
+	}
+	lg_run_init(&op->run, steps, ARRAY_SIZE(steps), op);
+	op->run.fail_at = d->fail_step;
+	op->run.crash_at = d->crash_step;
+	op_timer(op, START_TIMEOUT_S, start_timed_out);
+	start_run(op);
+}
+
+void api_start(struct lg_vcall *call, const json_t *params, void *ctx)
+{
+	struct daemon *d = ctx;
+	struct instance *ct = api_instance(call, params, d);
+	const json_t *timeout = json_object_get(params, "timeout");
+	struct lg_err err = { 0 };
+	struct op *op;
+
+	if (!ct)
+		return;
+	if (state_allows(ct, VERB_START, &err) < 0) {
+		lg_vcall_fail(call, &err);
+		return;
+	}
+	op = op_new(ct, "start", call);
+	if (!op) {
+		lg_fail(&err, -ENOMEM, "start %s", instance_label(ct));
+		lg_vcall_fail(call, &err);
+		return;
+	}
+	op->wait = json_is_true(json_object_get(params, "wait"));
+	op->force = json_is_true(json_object_get(params, "force"));
+	op->wait_s = json_is_integer(timeout) ? (uint64_t)json_integer_value(timeout) : 0;
+	start_begin(op);
+}

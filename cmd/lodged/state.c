@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Which verb is allowed when: one table for every way in. */
+
+#include <errno.h>
+
+#include "cmd/lodged/lodged.h"
+#include "lib/cleanup.h"
+#include "lib/exit.h"
+
+static const char *const names[] = {
+	[STATE_STOPPED] = "stopped",
+	[STATE_RUNNING] = "running",
+	[STATE_MOUNTED] = "mounted",
+};
+_Static_assert(ARRAY_SIZE(names) == STATE_COUNT_, "a name for every state");
+
+/* What a refusal says and the status that vzctl gives it; "" = the verb is allowed. */
+static const struct {
+	const char *refusal;
+	int exit_code;
+} rules[VERB_COUNT_][STATE_COUNT_] = {
+	[VERB_START] = {
+		[STATE_RUNNING] = { "is already running", LG_EXIT_RUNNING },
+	},
+	[VERB_STOP] = {
+		/* not running: nothing to do, which is no failure; the verb says so itself */
+		[STATE_STOPPED] = { "", 0 },
+	},
+	[VERB_DESTROY] = {
+		[STATE_RUNNING] = { "is running: stop it first, or use --force", LG_EXIT_RUNNING },
+		[STATE_MOUNTED] = { "is mounted: umount it first", LG_EXIT_MOUNTED },
+	},
+	[VERB_MOUNT] = {
+		[STATE_RUNNING] = { "is running: its files are seen with `lodge exec`",
+				    LG_EXIT_RUNNING },
+	},
+	[VERB_UMOUNT] = {
+		[STATE_STOPPED] = { "is not mounted", LG_EXIT_NOT_MOUNTED },
+		[STATE_RUNNING] = { "is running: stop it first", LG_EXIT_RUNNING },
+	},
+	[VERB_EXEC] = {
+		[STATE_STOPPED] = { "is not running: start it first", LG_EXIT_NOT_RUNNING },
+		[STATE_MOUNTED] = { "is not running: start it first", LG_EXIT_NOT_RUNNING },
+	},
+};
+
+const char *state_name(enum state state)
+{
+	return names[state];
+}
+
+int state_allows(const struct instance *ct, enum verb verb, struct lg_err *err)
+{
+	const char *refusal = rules[verb][ct->state].refusal;
+
+	/* Who wants to enter one that is on its way up is told so by its state, not by the lock. */
+	if (ct->op && verb != VERB_EXEC)
+		return lg_refuse(err, -EBUSY, LG_EXIT_LOCKED,
+				 "%s is held by another operation (%s): try again when it is over",
+				 instance_label(ct), ct->op->verb);
+	if (refusal && *refusal)
+		return lg_refuse(err, -EBUSY, rules[verb][ct->state].exit_code, "%s %s",
+				 instance_label(ct), refusal);
+	return 0;
+}

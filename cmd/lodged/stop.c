@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * How a stop goes: the template's stop signal to init, again every second while init may not have its
+ * handlers yet, and after the timeout everything in the cgroup is killed. The end is
+ * always the same, whoever caused it: the shim reports init's status and ends, and instance_gone()
+ * removes what is left. A guest that asked for a reboot is started again.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "cmd/lodged/lodged.h"
+#include "ct/proto.h"
+#include "lib/cleanup.h"
+#include "lib/exit.h"
+#include "lib/file.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/proc.h"
+#include "lib/settings.h"
+
+#define SWEEP_US 2000u
+#define SWEEPS_MAX 2500u	/* 5 s and more: the kernel takes its time with a large cgroup */
+#define KILL_TIMEOUT_S 10u
+#define ASK_US 1000000u
+#define ASK_MAX 5u
+
+static void cg_name(const struct instance *ct, char buf[16])
+{
+	snprintf(buf, 16, "%u", ct->ctid);
+}
+
+/* ---- after the end ---- */
+
+static void describe_exit(struct instance *ct, bool known, int status)
+{
+	if (!known)
+		snprintf(ct->last_exit, sizeof(ct->last_exit), "lost its supervisor");
+	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP)
+		snprintf(ct->last_exit, sizeof(ct->last_exit), "rebooted");
+	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGINT)
+		snprintf(ct->last_exit, sizeof(ct->last_exit), "powered off");
+	else if (WIFSIGNALED(status))
+		snprintf(ct->last_exit, sizeof(ct->last_exit), "init killed by signal %d",
+			 WTERMSIG(status));
+	else
+		snprintf(ct->last_exit, sizeof(ct->last_exit), "init ended with status %d",
+			 WEXITSTATUS(status));
+}
+
+static void start_again(struct instance *ct, struct lg_vcall *call, bool wait)
+{
+	struct op *op = op_new(ct, "start", call);
+
+	if (!op)
+		return;
+	op->wait = wait;
+	start_begin(op);
+}
+
+/* Everything of it is off the host. */
+static void swept(struct instance *ct)
+{
+	struct op *op = ct->op;
+	bool reboot = ct->restart_wanted;
+	char name[40];
+
+	snprintf(name, sizeof(name), "shim/%u.sock", ct->ctid);
+	unlinkat(ct->d->run_fd, name, 0);
+	snprintf(name, sizeof(name), "%u.exit", ct->ctid);
+	unlinkat(ct->d->run_ct_fd, name, 0);
+	runtime_forget(ct);
+	ct->restart_wanted = false;
+	if (op && op->then)
+		op->then(op);
+	else if (!op && reboot)
+		start_again(ct, NULL, false);
+}
+
+static int sweep_again(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct instance *ct = arg;
+
+	(void)s;
+	(void)usec;
+	ct->sweep = sd_event_source_disable_unref(ct->sweep);
+	sweep_cgroup(ct);
+	return 0;
+}
+
+void sweep_cgroup(struct instance *ct)
+{
+	struct lg_err err = { 0 };
+	char name[16];
+	int r;
+
+	cg_name(ct, name);
+	r = lg_cg_remove(ct->d->cg, name, &err);
+	if (r == -EBUSY && ct->sweeps++ < SWEEPS_MAX) {
+		lg_cg_kill(ct->d->cg, name, NULL);
+		if (sd_event_add_time_relative(ct->d->event, &ct->sweep, CLOCK_MONOTONIC,
+					       SWEEP_US, 0, sweep_again, ct) >= 0)
+			return;
+	}
+	if (r < 0)
+		lg_log(LG_LOG_ERR, "%s: its cgroup stays: %s", instance_label(ct), err.msg);
+	ct->sweeps = 0;
+	swept(ct);
+}
+
+void instance_gone(struct instance *ct)
+{
+	struct shim *shim = ct->shim;
+	bool was_running = ct->state == STATE_RUNNING;
+	bool known = shim && shim->exited;
+	int status = known ? shim->status : 0;
+
+	if (known) {
+		shim_retire(shim);
+	} else if (shim) {
+		if (shim->cg_spare[0])
+			lg_cg_spare_remove(ct->d->cg, shim->cg_spare, NULL);
+		shim_free(shim);
+	}
+	ct->init_pid = 0;
+	ct->init_start = 0;
+	ct->started_at = 0;
+	ct->state = STATE_STOPPED;
+	if (was_running) {
+		describe_exit(ct, known, status);
+		if (known && WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP)
+			ct->restart_wanted = true;
+		emit_event(ct->d, "stopped", ct, "%s", ct->last_exit);
+	}
+	/* Whatever is left in there (its shim was killed) goes too. */
+	sweep_cgroup(ct);
+}
+
+/* ---- the verb ---- */
+
+static void kill_all(struct op *op)
+{
+	char name[16];
+
+	cg_name(op->ct, name);
+	if (!op->killed && !op->fast)
+		op_progress(op, "it did not stop in time: killing it");
+	op->killed = true;
+	if (lg_cg_kill(op->ct->d->cg, name, NULL) < 0 &&
+	    lg_proc_is(op->ct->init_pid, op->ct->init_start))
+		kill(op->ct->init_pid, SIGKILL);
+}
+
+static int kill_timed_out(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct op *op = arg;
+	struct lg_err err = { 0 };
+
+	(void)s;
+	(void)usec;
+	lg_refuse(&err, -ETIMEDOUT, LG_EXIT_CANNOT_STOP,
+		  "%s was killed %u s ago and is still there: a process of it hangs in the kernel",
+		  instance_label(op->ct), KILL_TIMEOUT_S);
+	op_fail(op, &err);
+	return 0;
+}
+
+static int stop_timed_out(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct op *op = arg;
+
+	(void)s;
+	(void)usec;
+	kill_all(op);
+	op_timer(op, KILL_TIMEOUT_S, kill_timed_out);
+	return 0;
+}
+
+/* Does PID 1 handle signal @sig yet? (SigCgt of /proc/PID/status; a signal sent before is lost.) */
+static bool has_handler(pid_t pid, int sig)
+{
+	lg_autofree char *text = NULL;
+	unsigned long long mask;
+	const char *line;
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	if (lg_file_read(AT_FDCWD, path, 65536, &text, NULL, NULL) < 0)
+		return true;
+	line = strstr(text, "\nSigCgt:");
+	if (!line || sscanf(line, "\nSigCgt: %llx", &mask) != 1)
+		return true;
+	if (mask >> (sig - 1) & 1)
+		return true;
+	/* systemd takes its signals by signalfd: they are blocked instead. */
+	line = strstr(text, "\nSigBlk:");
+	return line && sscanf(line, "\nSigBlk: %llx", &mask) == 1 && (mask >> (sig - 1) & 1);
+}
+
+static int ask_again(sd_event_source *s, uint64_t usec, void *arg);
+
+/*
+ * A signal that PID 1 has no handler for is lost, so it is sent again until it is handled; one that
+ * waits for its signals in sigtimedwait() never shows a handler and hears the first.
+ */
+static void ask_to_stop(struct op *op)
+{
+	struct instance *ct = op->ct;
+	int sig = op->template.stop_signal;
+	bool heard;
+
+	if (!lg_proc_is(ct->init_pid, ct->init_start))
+		return;
+	heard = has_handler(ct->init_pid, sig);
+	kill(ct->init_pid, sig);
+	if (!heard && ++op->asked < ASK_MAX)
+		sd_event_add_time_relative(ct->d->event, &op->wait_io, CLOCK_MONOTONIC, ASK_US, 0,
+					   ask_again, op);
+}
+
+static int ask_again(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct op *op = arg;
+
+	(void)s;
+	(void)usec;
+	op->wait_io = sd_event_source_disable_unref(op->wait_io);
+	ask_to_stop(op);
+	return 0;
+}
+
+void stop_begin(struct op *op, uint64_t timeout_s)
+{
+	const char *template = lg_conf_get(op->ct->conf, "OSTEMPLATE");
+
+	op->ct->restart_wanted = false;
+	op->template.stop_signal = SIGTERM;
+	if (!op->fast && template)
+		lg_template_load(op->ct->d->root.var, template, &op->template, NULL);
+	if (op->fast || timeout_s == 0) {
+		kill_all(op);
+		op_timer(op, KILL_TIMEOUT_S, kill_timed_out);
+		return;
+	}
+	op_timer(op, timeout_s, stop_timed_out);
+	ask_to_stop(op);
+}
+
+static uint64_t stop_timeout(const struct instance *ct, const json_t *params)
+{
+	int64_t asked = lg_json_int(params, "timeout", 0);
+	const char *global = daemon_conf(ct->d, "STOP_TIMEOUT", NULL);
+	uint64_t seconds = STOP_TIMEOUT_DEFAULT, own = 0;
+
+	if (asked > 0)
+		return (uint64_t)asked;
+	if (global)
+		lg_parse_seconds(global, &seconds, NULL);
+	if (lg_setting_value(ct->conf, "stop-timeout", 0, &own, NULL) == 0 && own)
+		seconds = own;
+	return seconds ? seconds : STOP_TIMEOUT_DEFAULT;
+}
+
+static void stopped(struct op *op)
+{
+	op_end(op, json_pack("{s:b, s:b}", "was_running", 1, "killed", op->killed));
+}
+
+void api_stop(struct lg_vcall *call, const json_t *params, void *ctx)
+{
+	struct instance *ct = api_instance(call, params, ctx);
+	struct lg_err err = { 0 };
+	struct op *op;
+
+	if (!ct)
+		return;
+	if (state_allows(ct, VERB_STOP, &err) < 0) {
+		lg_vcall_fail(call, &err);
+		return;
+	}
+	if (ct->state != STATE_RUNNING) {
+		lg_vcall_reply(call, json_pack("{s:b}", "was_running", 0));
+		return;
+	}
+	op = op_new(ct, "stop", call);
+	if (!op) {
+		lg_fail(&err, -ENOMEM, "stop %s", instance_label(ct));
+		lg_vcall_fail(call, &err);
+		return;
+	}
+	op->fast = json_is_true(json_object_get(params, "fast"));
+	op->then = stopped;
+	stop_begin(op, stop_timeout(ct, params));
+}
+
+/* The second half of a restart: the same call, another operation. */
+static void restart_stopped(struct op *op)
+{
+	struct instance *ct = op->ct;
+	struct lg_vcall *call = op->call ? lg_vcall_ref(op->call) : NULL;
+	bool wait = op->wait;
+
+	op->verb = "restart";
+	if (op->call)
+		lg_vcall_unref(op->call);
+	op->call = NULL;
+	op_end(op, NULL);
+	start_again(ct, call, wait);
+	if (call)
+		lg_vcall_unref(call);
+}
+
+void api_restart(struct lg_vcall *call, const json_t *params, void *ctx)
+{
+	struct instance *ct = api_instance(call, params, ctx);
+	struct lg_err err = { 0 };
+	struct op *op;
+
+	if (!ct)
+		return;
+	if (state_allows(ct, VERB_STOP, &err) < 0) {
+		lg_vcall_fail(call, &err);
+		return;
+	}
+	op = op_new(ct, ct->state == STATE_RUNNING ? "restart" : "start", call);
+	if (!op) {
+		lg_fail(&err, -ENOMEM, "restart %s", instance_label(ct));
+		lg_vcall_fail(call, &err);
+		return;
+	}
+	op->wait = json_is_true(json_object_get(params, "wait"));
+	if (ct->state != STATE_RUNNING) {
+		start_begin(op);
+		return;
+	}
+	op->fast = json_is_true(json_object_get(params, "fast"));
+	op->then = restart_stopped;
+	stop_begin(op, stop_timeout(ct, params));
+}
