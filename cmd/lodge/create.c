@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+
+#include "cmd/lodge/verbs.h"
+#include "lib/exit.h"
+#include "lib/json.h"
+#include "lib/parse.h"
+
+/* The word of `create` is a number, or a name for it. */
+static int place_word(struct cli *cli, const char *word, json_t *settings, uint32_t *ctid)
+{
+	int r = lg_parse_ctid(word, ctid, &cli->err);
+
+	if (r != -EINVAL)
+		return r;
+	r = lg_check_name(word, &cli->err);
+	if (r < 0)
+		return r;
+	if (lg_json_str(settings, "name"))
+		return cli_usage(cli, "create: both '%s' and --name %s name it", word,
+				 lg_json_str(settings, "name"));
+	json_object_set_new(settings, "name", json_string(word));
+	return 0;
+}
+
+static void report(const struct cli *cli, const json_t *instance)
+{
+	const char *template = lg_json_str(instance, "template");
+	char label[LABEL_MAX], addresses[400];
+
+	if (cli->quiet) {
+		printf("%lld\n", (long long)lg_json_int(instance, "ctid", 0));
+		return;
+	}
+	out_addresses(instance, addresses, sizeof(addresses));
+	out_line(cli, "created %s from %s%s%s", out_label(instance, label),
+		 template ? template : "?", addresses[0] ? ", " : "", addresses);
+}
+
+static int run(struct cli *cli)
+{
+	lg_autojson json_t *settings = NULL, *keys = NULL, *answer = NULL;
+	bool start = opt_has(&cli->args, "start");
+	json_t *params, *instance;
+	uint32_t ctid = 0;
+	int r = given_settings(cli, &settings);
+
+	if (r == 0)
+		r = given_ssh_keys(cli, &keys);
+	if (r == 0 && cli->args.nwords)
+		r = place_word(cli, cli->args.words[0], settings, &ctid);
+	if (r < 0)
+		return r;
+	params = json_pack("{s:O, s:O}", "settings", settings, "ssh_keys", keys);
+	if (ctid)
+		json_object_set_new(params, "ctid", json_integer(ctid));
+	if (start)
+		json_object_set_new(params, "start", json_true());
+	r = cli_call_long(cli, "io.lodge.Create", params, "creating the container",
+			  "interrupted; lodged goes on creating it (lodge list -a shows it)",
+			  &answer);
+	if (r < 0)
+		return r;
+	out_warnings(cli, json_object_get(answer, "warnings"));
+	instance = json_object_get(answer, "instance");
+	if (cli->json)
+		out_json(instance);
+	else
+		report(cli, instance);
+	return LG_EXIT_OK;
+}
+
+static const struct opt opts[] = {
+	{ "ssh-key", 0, "FILE", "let the public keys in FILE log in as root; repeatable" },
+	{ "start", 0, NULL, "start it, too" },
+	{ 0 },
+};
+
+const struct verb verb_create = {
+	.name = "create",
+	.args = "[ID|NAME] [--template NAME] [OPTION]...",
+	.help = "make a container from a template",
+	.more = "Without a number the next free one from 101 on is taken. Every setting can be "
+		"changed later with lodge set, most of them while the container runs. Prints "
+		"what was made; with --quiet only its number.",
+	.group = VERBS_LIFE,
+	.opts = opts,
+	.settings = CREATE_SETTINGS,
+	.max_words = 1,
+	.run = run,
+};

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LG_CMD_LODGE_ESCAPE_H
+#define LG_CMD_LODGE_ESCAPE_H
+
+/*
+ * The keys that leave a console: Ctrl-] anywhere, and vzctl's Esc and then '.' at the beginning of
+ * a line. An Esc there is held back until the next key shows what it was.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define DETACH_KEY 0x1d		/* Ctrl-] */
+
+struct escape {
+	bool mid_line;		/* something was typed since the last Return */
+	bool held;		/* an Esc waits for the next key */
+};
+
+/**
+ * escape_filter() - what of @in is for the guest
+ * @out:	room for @len + 1 bytes
+ * @detach:	set when a detach key was among them; what came before it is in @out
+ *
+ * Return: bytes in @out.
+ */
+size_t escape_filter(struct escape *e, const char *in, size_t len, char *out, bool *detach);
+
+#endif
