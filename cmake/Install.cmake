@@ -1,0 +1,28 @@
+# What is installed where. With the prefix /usr everything is where the host looks for it; setup keeps the
+# list of files (install_manifest.txt) so that they can be taken away again.
+install(TARGETS lodge RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS lodged RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
+install(TARGETS lodge-shim lodge-worker RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge)
+install(PROGRAMS packaging/stop-guests DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge)
+
+install(DIRECTORY templates/ DESTINATION ${CMAKE_INSTALL_DATADIR}/lodge/templates
+	USE_SOURCE_PERMISSIONS)
+install(FILES packaging/lodge.conf DESTINATION ${CMAKE_INSTALL_DATADIR}/lodge)
+install(FILES lib/io.lodge.varlink DESTINATION ${CMAKE_INSTALL_DATADIR}/lodge)
+
+foreach(section 5 8)
+	file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/man/*.${section})
+	install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+endforeach()
+
+install(FILES completions/lodge.bash RENAME lodge
+	DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(FILES completions/_lodge DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
+
+foreach(unit lodged lodge-containers lodge-guests)
+	configure_file(packaging/${unit}.service.in ${PROJECT_BINARY_DIR}/${unit}.service @ONLY)
+	install(FILES ${PROJECT_BINARY_DIR}/${unit}.service DESTINATION lib/systemd/system)
+endforeach()
+
+install(CODE "set(LODGE_BINDIR \"${CMAKE_INSTALL_FULL_BINDIR}\")")
+install(SCRIPT cmake/InstallNames.cmake)
