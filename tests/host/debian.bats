@@ -1,0 +1,110 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Whole Debian systems: systemd boots, nothing fails, packages install, it stops by itself.
+# shellcheck disable=SC2154,SC2016 # bats sets them; single quotes are expanded inside
+
+load lib
+
+setup_file() { host_up; }
+teardown_file() { host_down; }
+teardown() { destroy_all; }
+
+boots() {
+	need template "$1"
+	lodge create 201 --template "$1" --name deb --memory 512M --cpus 1 --ip auto
+	lodge start --wait 201
+	run in_ct 201 systemctl is-system-running
+	is "$output" running "systemd's word ($(in_ct 201 systemctl --failed --no-legend || test $? -eq 1))"
+	is "$(in_ct 201 systemctl --failed --no-legend)" "" "failed units"
+}
+
+@test "debian-13 boots to running with no failed unit, start --wait waits for it" {
+	boots debian-13
+}
+
+@test "debian-12 boots to running with no failed unit, start --wait waits for it" {
+	boots debian-12
+}
+
+@test "debian-13 stops by itself within its timeout, on its own" {
+	boots debian-13
+	in_ct 201 sh -c 'printf "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\nExecStop=/bin/sh -c \"echo ended >/root/ended\"\n" >/etc/systemd/system/mark.service; systemctl start mark'
+	local begin=$SECONDS
+	run lodge stop 201
+	is "$status" 0 "status: $output"
+	[[ $output != *kill* ]]
+	[ $((SECONDS - begin)) -le 30 ] || fail "it took $((SECONDS - begin)) s"
+	is "$(cat "$LG_VAR/ct/201/upper/root/ended")" ended "its services were stopped"
+}
+
+@test "debian-13: a reboot from inside comes up again with another init" {
+	boots debian-13
+	local pid
+	pid=$(init_pid 201)
+	in_ct 201 systemctl reboot
+	rebooted() { [ "$(field 201 .state)" = running ] && [ "$(init_pid 201)" != "$pid" ]; }
+	wait_for 60 rebooted
+	is_up() { [ "$(in_ct 201 systemctl is-system-running)" = running ]; }
+	wait_for 60 is_up
+}
+
+@test "debian-13: enter gives root's login shell" {
+	need tool script
+	boots debian-13
+	mkfifo "$BATS_TEST_TMPDIR/keys"
+	(sleep 2; printf 'echo I-am-$(id -un)-in-$(hostname)\nexit 6\n'; sleep 2) >"$BATS_TEST_TMPDIR/keys" 3>&- &
+	run script -qec "$LG_LODGE enter deb" /dev/null <"$BATS_TEST_TMPDIR/keys"
+	is "$status" 6 "status: $output"
+	like "$output" 'I-am-root-in-' "what the shell said"
+}
+
+@test "debian-13: the console has a login prompt" {
+	need tool script
+	boots debian-13
+	prompted() { grep -aq 'login:' "$LG_VAR/log/console/201.log"; }
+	wait_for 20 prompted
+}
+
+@test "debian-13: its memory limit is what systemd and free see or the kernel holds" {
+	boots debian-13
+	is "$(cgroup_value memory 201 memory.max memory.limit_in_bytes)" $((512 << 20)) "limit"
+	in_ct 201 systemd-run --wait --pipe -p MemoryMax=64M true
+}
+
+@test "debian-13: the file system is writable and owned by its own root" {
+	boots debian-13
+	in_ct 201 sh -c 'useradd -m tester && su tester -c "touch ~/x && id -un"'
+	is "$(stat -c %u "$LG_VAR/ct/201/upper/home/tester")" 1000 "owner on disk"
+}
+
+@test "an ssh key given at create logs root in" {
+	need tool ssh-keygen
+	ssh-keygen -q -t ed25519 -N '' -f "$BATS_TEST_TMPDIR/key"
+	need template debian-13
+	lodge create 201 --template debian-13 --ssh-key "$BATS_TEST_TMPDIR/key.pub"
+	lodge start --wait 201
+	is "$(in_ct 201 cat /root/.ssh/authorized_keys)" "$(cat "$BATS_TEST_TMPDIR/key.pub")" "authorized_keys"
+	is "$(in_ct 201 stat -c %a:%u /root/.ssh /root/.ssh/authorized_keys | tr '\n' ' ')" "700:0 600:0 " "modes"
+}
+
+@test "debian-13: apt installs nginx over its own network and the host gets its page" {
+	need internet
+	need tool curl
+	boots debian-13
+	in_ct 201 sh -c 'apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y nginx' >"$BATS_TEST_TMPDIR/apt" 2>&1 ||
+		fail "apt: $(tail -n 20 "$BATS_TEST_TMPDIR/apt")"
+	has_page() { curl -s --noproxy '*' --max-time 3 "http://$(address_of 201)/" | grep -q nginx; }
+	wait_for 20 has_page
+	is "$(in_ct 201 systemctl --failed --no-legend)" "" "failed units"
+}
+
+@test "ten debian-13 share their template: none has a copy of its files" {
+	need template debian-13
+	local id
+	for id in {211..220}; do
+		lodge create "$id" --template debian-13
+	done
+	local kb
+	kb=$(du -sk "$LG_VAR/ct" | cut -f1)
+	[ "$kb" -le 2000 ] || fail "ten new containers take $kb KiB"
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/keyctl.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ct/seccomp.h"
+#include "lib/cleanup.h"
+
+static char dir[64];
+
+static void make_dir(void)
+{
+	snprintf(dir, sizeof(dir), "/tmp/lodge-seccomp.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+}
+
+static void remove_dir(void)
+{
+	char cmd[100];
+
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	ck_assert_int_eq(system(cmd), 0);
+}
+
+/* The only file in the cache; NULL for none. */
+static const char *cache_file(void)
+{
+	static char path[400];
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	unsigned int n = 0;
+
+	while ((e = readdir(d)))
+		if (e->d_name[0] != '.') {
+			snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+			n++;
+		}
+	closedir(d);
+	ck_assert_uint_le(n, 1);
+	return n ? path : NULL;
+}
+
+START_TEST(first_open_fills_the_cache)
+{
+	struct lg_err err = { 0 };
+	struct stat st, again;
+	int fd = lg_seccomp_open(dir, &err), fd2;
+
+	ck_assert_msg(fd >= 0, "%s", err.msg);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_gt(st.st_size, 0);
+	ck_assert_int_eq(st.st_size % (off_t)sizeof(struct sock_filter), 0);
+	ck_assert_int_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	ck_assert_ptr_nonnull(cache_file());
+	fd2 = lg_seccomp_open(dir, &err);
+	ck_assert_int_eq(fstat(fd2, &again), 0);
+	ck_assert_uint_eq(st.st_ino, again.st_ino);	/* not compiled again */
+	close(fd);
+	close(fd2);
+}
+END_TEST
+
+static const char *const damages[] = { "", "x", "1234567" };
+
+START_TEST(a_damaged_cache_is_made_anew)
+{
+	struct lg_err err = { 0 };
+	struct stat st;
+	int fd = lg_seccomp_open(dir, &err);
+	FILE *f;
+
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	f = fopen(cache_file(), "w");
+	ck_assert_ptr_nonnull(f);
+	fputs(damages[_i], f);
+	fclose(f);
+	fd = lg_seccomp_open(dir, &err);
+	ck_assert_msg(fd >= 0, "%s", err.msg);
+	fstat(fd, &st);
+	ck_assert_int_gt(st.st_size, 100);
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_missing_folder_is_an_error)
+{
+	struct lg_err err = { 0 };
+
+	ck_assert_int_eq(lg_seccomp_open("/tmp/lodge-seccomp-none/x", &err), -ENOENT);
+	ck_assert_ptr_nonnull(strstr(err.msg, "/tmp/lodge-seccomp-none/x"));
+}
+END_TEST
+
+/* ---- what the filter does: each case in a process of its own ---- */
+
+static void load(void)
+{
+	struct lg_err err = { 0 };
+	int fd = lg_seccomp_open(dir, &err);
+	struct sock_fprog prog;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		_exit(200);
+	prog.len = (unsigned short)((size_t)st.st_size / sizeof(struct sock_filter));
+	prog.filter = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)
+		_exit(201);
+}
+
+#define IS_OK 0
+
+/* Arguments that the kernel itself would refuse otherwise, or that do no harm. */
+static const struct {
+	const char *name;
+	long nr, a, b, c;
+	int want;		/* errno */
+} calls[] = {
+	{ "getpid", SYS_getpid, 0, 0, 0, IS_OK },
+	{ "init_module", SYS_init_module, 0, 0, 0, EPERM },
+	{ "finit_module", SYS_finit_module, -1, 0, 0, EPERM },
+	{ "delete_module", SYS_delete_module, 0, 0, 0, EPERM },
+	{ "kexec_load", SYS_kexec_load, 0, 0, 0, EPERM },
+	{ "bpf", SYS_bpf, -1, 0, 0, EPERM },
+	{ "perf_event_open", SYS_perf_event_open, 0, 0, 0, EPERM },
+	{ "userfaultfd", SYS_userfaultfd, -1, 0, 0, EPERM },
+	{ "io_uring_setup", SYS_io_uring_setup, 0, 0, 0, ENOSYS },
+	{ "open_by_handle_at", SYS_open_by_handle_at, -1, 0, 0, EPERM },
+	{ "keyctl", SYS_keyctl, KEYCTL_GET_KEYRING_ID, 0, 0, ENOSYS },
+	{ "add_key", SYS_add_key, 0, 0, 0, ENOSYS },
+	{ "syslog", SYS_syslog, 10, 0, 0, EPERM },
+	{ "swapon", SYS_swapon, 0, 0, 0, EPERM },
+	{ "clock_settime", SYS_clock_settime, -1, 0, 0, EPERM },
+	{ "socket of vsock", SYS_socket, AF_VSOCK, SOCK_STREAM, 0, EAFNOSUPPORT },
+	{ "socket of vsock, high bits set", SYS_socket, AF_VSOCK | (1L << 40), SOCK_STREAM, 0,
+	  EAFNOSUPPORT },
+	{ "socket of unix", SYS_socket, AF_UNIX, SOCK_STREAM, 0, IS_OK },
+	{ "unshare", SYS_unshare, 0, 0, 0, IS_OK },
+	{ "mount (by the kernel)", SYS_mount, 0, 0, 0, EFAULT },
+	{ "a number of no call", 100000, 0, 0, 0, ENOSYS },
+#ifdef __x86_64__
+	{ "x32 getpid", 0x40000000 | 39, 0, 0, 0, ENOSYS },
+#endif
+};
+
+START_TEST(calls_are_answered_as_the_table_says)
+{
+	int status;
+	pid_t pid;
+
+	close(lg_seccomp_open(dir, NULL));
+	pid = fork();
+	if (pid == 0) {
+		load();
+		if (syscall(calls[_i].nr, calls[_i].a, calls[_i].b, calls[_i].c, 0, 0) >= 0)
+			_exit(IS_OK);
+		_exit(errno);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status), "%s: status %x", calls[_i].name, status);
+	ck_assert_msg(WEXITSTATUS(status) == calls[_i].want, "%s: %s, not %s", calls[_i].name,
+		      strerror(WEXITSTATUS(status)), strerror(calls[_i].want));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("seccomp");
+	TCase *tc = tcase_create("seccomp");
+	SRunner *sr;
+	int failures;
+
+	tcase_add_checked_fixture(tc, make_dir, remove_dir);
+	tcase_add_test(tc, first_open_fills_the_cache);
+	tcase_add_loop_test(tc, a_damaged_cache_is_made_anew, 0, ARRAY_SIZE(damages));
+	tcase_add_test(tc, a_missing_folder_is_an_error);
+	tcase_add_loop_test(tc, calls_are_answered_as_the_table_says, 0, ARRAY_SIZE(calls));
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failures = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failures ? 1 : 0;
+}
