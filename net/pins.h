@@ -35,13 +35,20 @@ struct lg_pin *lg_pin_new(const char *name, const uint8_t mac[6], const struct l
 
 /** lg_pin_equal() - the same in everything but the addresses' prefixes? */
 bool lg_pin_equal(const struct lg_pin *a, const struct lg_pin *b);
+
+/** lg_pin_has() - is @addr one of its addresses? */
 bool lg_pin_has(const struct lg_pin *pin, const struct lg_addr *addr);
 
+/** lg_pins_find() - the pin of @name, borrowed; NULL. */
 struct lg_pin *lg_pins_find(const struct lg_pins *pins, const char *name);
 
 /** lg_pins_put() - own @pin now; one of the same name is freed. -ENOMEM. */
 int lg_pins_put(struct lg_pins *pins, struct lg_pin *pin);
+
+/** lg_pins_drop() - free the pin of @name; missing is fine. */
 void lg_pins_drop(struct lg_pins *pins, const char *name);
+
+/** lg_pins_clear() - free all of them. */
 void lg_pins_clear(struct lg_pins *pins);
 
 /**

@@ -140,6 +140,8 @@ static int open_network(struct daemon *d, struct lg_err *err)
 {
 	lg_root_bridge(&d->root, d->net_conf.bridge);
 	lg_root_table(&d->root, d->net_conf.table);
+	snprintf(d->net_conf.state_path, sizeof(d->net_conf.state_path), "%s/net-state",
+		 d->root.run);
 	d->net_conf.nat4 = strcmp(daemon_conf(d, "NAT", "yes"), "no") != 0;
 	d->net_conf.nat6 = d->net_conf.nat4;
 	d->net_conf.host_access = strcmp(daemon_conf(d, "HOST_ACCESS", "no"), "yes") == 0;
