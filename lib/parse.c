@@ -377,7 +377,8 @@ bool lg_addr_inside(const struct lg_addr *addr, const struct lg_addr *net)
 
 void lg_format_size(uint64_t bytes, char buf[16])
 {
-	static const char suffixes[] = "BKMGTPE";
+	/* No further than lg_parse_size() understands: its P are pages. */
+	static const char suffixes[] = "BKMGT";
 	double v = (double)bytes;
 	int i = 0;
 

@@ -31,7 +31,7 @@ struct lg_net_conf {
 	struct lg_addr gw4, gw6;	/* gateway with the pool's prefix; family 0 = none */
 	bool nat4, nat6;
 	bool host_access;		/* may containers open connections to the host? */
-	char state_path[256];		/* file (in /run) that remembers changed sysctls; "":
+	char state_path[300];		/* file (in /run) that remembers changed sysctls; "":
 					 * lg_net_remove() leaves them as they are */
 };
 

@@ -3,6 +3,26 @@
 
 #define ESC 0x1b
 
+/* What @c makes of the state, when it is not held back and leaves nothing. */
+static void follow(struct escape *e, char c)
+{
+	switch (e->state) {
+	case ESCAPE_HELD:
+		e->state = c == '[' ? ESCAPE_CSI : c == 'O' ? ESCAPE_SS3 : ESCAPE_NONE;
+		return;
+	case ESCAPE_CSI:
+		if (c >= '@' && c <= '~')
+			e->state = ESCAPE_NONE;
+		return;
+	case ESCAPE_SS3:
+		e->state = ESCAPE_NONE;
+		return;
+	case ESCAPE_NONE:
+		break;
+	}
+	e->mid_line = c != '\r' && c != '\n';
+}
+
 size_t escape_filter(struct escape *e, const char *in, size_t len, char *out, bool *detach)
 {
 	size_t n = 0;
@@ -11,20 +31,19 @@ size_t escape_filter(struct escape *e, const char *in, size_t len, char *out, bo
 	for (size_t i = 0; i < len; i++) {
 		char c = in[i];
 
-		if (c == DETACH_KEY || (e->held && c == '.')) {
+		if (c == DETACH_KEY || (e->state == ESCAPE_HELD && c == '.')) {
 			*detach = true;
-			e->held = false;
+			e->state = ESCAPE_NONE;
 			return n;
 		}
-		if (e->held)
+		if (e->state == ESCAPE_HELD)
 			out[n++] = ESC;
-		e->held = false;
 		if (c == ESC && !e->mid_line) {
-			e->held = true;
+			e->state = ESCAPE_HELD;
 			continue;
 		}
+		follow(e, c);
 		out[n++] = c;
-		e->mid_line = c != '\r' && c != '\n';
 	}
 	return n;
 }

@@ -4,7 +4,9 @@
 
 /*
  * The keys that leave a console: Ctrl-] anywhere, and vzctl's Esc and then '.' at the beginning of
- * a line. An Esc there is held back until the next key shows what it was.
+ * a line. An Esc there is held back until the next key shows what it was. Sequences that begin with
+ * Esc (arrow keys, and what a terminal answers to a guest's shell that asks where the cursor is)
+ * are not typed text: the line has not begun with them.
  */
 
 #include <stdbool.h>
@@ -14,7 +16,12 @@
 
 struct escape {
 	bool mid_line;		/* something was typed since the last Return */
-	bool held;		/* an Esc waits for the next key */
+	enum {
+		ESCAPE_NONE,
+		ESCAPE_HELD,	/* an Esc waits for the next key */
+		ESCAPE_CSI,	/* behind "Esc [", up to a letter */
+		ESCAPE_SS3,	/* behind "Esc O": one more */
+	} state;
 };
 
 /**

@@ -117,6 +117,8 @@ static int print_rows(struct cli *cli, const struct listing *l, json_t *instance
 		out_json(sorted);
 		return LG_EXIT_OK;
 	}
+	if (n == 0 && !opt_has(&cli->args, "all") && !cli->quiet && isatty(STDERR_FILENO))
+		fputs("no container runs; -a lists the stopped ones, too\n", stderr);
 	return print_table(cli, l, rows, n);
 }
 

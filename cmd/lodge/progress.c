@@ -155,7 +155,7 @@ void progress_say(const char *text)
 	if (now.terminal)
 		block_tick(SIG_UNBLOCK);
 	else
-		fprintf(stderr, "%s\n", now.said);
+		fprintf(stderr, "%s: %s\n", now.what, now.said);
 }
 
 void progress_end(void)

@@ -144,12 +144,25 @@ static void warn_unsaved(const struct vz *vz)
 		vz_warn("Settings were not saved to config (use --save flag)");
 }
 
+/* What is only kept in the file waits for nothing. */
+static bool waits_for_start(const json_t *names)
+{
+	for (size_t i = 0; i < json_array_size(names); i++) {
+		const char *name = json_string_value(json_array_get(names, i));
+		const struct lg_setting *s = lg_setting_by_key(name);
+
+		if (!s || s->type != LG_SET_KEPT)
+			return true;
+	}
+	return false;
+}
+
 /* What a running container could not be given. */
 static int settle_restart(const struct vz *vz, const struct vz_wish *w, const json_t *answer)
 {
 	int r;
 
-	if (!vz->running || json_array_size(json_object_get(answer, "needs_restart")) == 0)
+	if (!vz->running || !waits_for_start(json_object_get(answer, "needs_restart")))
 		return 0;
 	if (w->setmode && strcmp(w->setmode, "ignore") == 0)
 		return 0;
@@ -158,8 +171,8 @@ static int settle_restart(const struct vz *vz, const struct vz_wish *w, const js
 		r = vz_stop(vz, false);
 		return r == 0 ? vz_start(vz, false, false) : r;
 	}
-	vz_warn("Some of the parameters could not be applied to a running container.\n"
-		"\tPlease consider using --setmode option");
+	vz_warn("Some of the parameters could not be applied to a running container. "
+		"Please consider using --setmode option");
 	return 0;
 }
 

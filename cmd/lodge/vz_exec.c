@@ -154,7 +154,7 @@ int vz_set_password(const struct vz *vz, const char *userpasswd, bool crypted)
 	/* A user that is not there is made first; each distribution has its own tool for it. */
 	static const char script[] =
 		"id \"$1\" >/dev/null 2>&1 || useradd -m \"$1\" 2>/dev/null ||"
-		" adduser -D \"$1\" || exit 1; exec chpasswd $0";
+		" adduser -D \"$1\" || exit 1; exec chpasswd $2";
 	const char *colon = strchr(userpasswd, ':');
 	lg_autofree char *user = NULL, *line = NULL;
 	lg_autojson json_t *argv = NULL;
@@ -166,7 +166,8 @@ int vz_set_password(const struct vz *vz, const char *userpasswd, bool crypted)
 	user = strndup(userpasswd, (size_t)(colon - userpasswd));
 	if (!user || asprintf(&line, "%s\n", userpasswd) < 0)
 		return lg_fail(&vz->cli->err, -ENOMEM, "--userpasswd");
-	argv = json_pack("[s, s, s, s, s]", "/bin/sh", "-c", script, crypted ? "-e" : "", user);
+	argv = json_pack("[s, s, s, s, s, s*]", "/bin/sh", "-c", script, "sh", user,
+			 crypted ? "-e" : NULL);
 	if (!argv)
 		return vz_refuse(vz, LG_EXIT_BAD_VALUE, "The user's name is not UTF-8 text");
 	r = run(vz, argv, line, false);

@@ -122,17 +122,6 @@ static int pages_limit(const char *text, long cpus, char **ret, struct lg_err *e
 	return give(ret, l == LG_UNLIMITED ? strdup("unlimited") : format_u64("", l));
 }
 
-static int count_limit(const char *text, long cpus, char **ret, struct lg_err *err)
-{
-	uint64_t b, l;
-	int r = parse_pair(text, 1, &b, &l, err);
-
-	(void)cpus;
-	if (r < 0)
-		return r;
-	return give(ret, l == LG_UNLIMITED ? strdup("unlimited") : format_u64("", l));
-}
-
 /* "50": percent of one CPU; "50%": of all that the host has. */
 static int cpulimit(const char *text, long cpus, char **ret, struct lg_err *err)
 {
@@ -191,7 +180,7 @@ static const struct {
 	convert_fn convert;
 } conversions[] = {
 	{ "physpages", "memory", pages_limit },	   { "swappages", "swap", pages_limit },
-	{ "numproc", "tasks", count_limit },	   { "cpulimit", "cpus", cpulimit },
+	{ "numproc", "tasks", bytes_pair },	   { "cpulimit", "cpus", cpulimit },
 	{ "cpuunits", "cpu-weight", cpuunits },	   { "iolimit", NULL, iolimit },
 	{ "iopslimit", NULL, iopslimit },	   { "diskspace", NULL, kib_pair },
 	{ "diskinodes", NULL, bytes_pair },	   { "kmemsize", NULL, bytes_pair },

@@ -95,6 +95,19 @@ static bool matches(const struct vzlist *l, const char *option, const json_t *in
 	return !pattern || fnmatch(pattern, text ? text : "", 0) == 0;
 }
 
+static bool is_named(const struct vzlist *l, const json_t *instance)
+{
+	const char *name = lg_json_str(instance, "name");
+	char number[24];
+
+	snprintf(number, sizeof(number), "%lld", (long long)lg_json_int(instance, "ctid", 0));
+	for (size_t i = 0; i < l->args.nwords; i++)
+		if (strcmp(l->args.words[i], number) == 0 ||
+		    (name && strcmp(l->args.words[i], name) == 0))
+			return true;
+	return l->args.nwords == 0;
+}
+
 static bool is_listed(const struct vzlist *l, const json_t *instance)
 {
 	const char *state = lg_json_str(instance, "state");
@@ -103,7 +116,7 @@ static bool is_listed(const struct vzlist *l, const json_t *instance)
 	if (opt_has(&l->args, "stopped") ? running :
 	    !running && !opt_has(&l->args, "all") && l->args.nwords == 0)
 		return false;
-	return matches(l, "hostname", instance, "hostname") &&
+	return is_named(l, instance) && matches(l, "hostname", instance, "hostname") &&
 	       matches(l, "name_filter", instance, "name") &&
 	       matches(l, "description", instance, "description");
 }
@@ -217,13 +230,9 @@ static int print_all(struct cli *cli, struct vzlist *l, const json_t *instances)
 static int ask(struct cli *cli, struct vzlist *l)
 {
 	lg_autojson json_t *answer = NULL;
-	json_t *ids = json_array(), *params;
+	json_t *params = json_pack("{s:b, s:b}", "all", 1, "usage", need_usage(l));
 	int r;
 
-	for (size_t i = 0; i < l->args.nwords; i++)
-		json_array_append_new(ids, json_string(l->args.words[i]));
-	params = json_pack("{s:o*, s:b, s:b}", "ids", json_array_size(ids) ? ids : NULL, "all", 1,
-			   "usage", need_usage(l));
 	r = cli_call(cli, "io.lodge.List", params, &answer);
 	if (r < 0)
 		return r;

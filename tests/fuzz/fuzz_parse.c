@@ -56,25 +56,30 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct lg_err err = { 0 };
 	uint32_t ctid;
 	bool yes;
+	int r;
 
 	if (!text)
 		return 0;
 	switch (data[0]) {
 	case 'n':
-		check_number(lg_parse_u64(text, 0, 1000, &v, &err), v, 1000, &err);
+		r = lg_parse_u64(text, 0, 1000, &v, &err);
+		check_number(r, v, 1000, &err);
 		break;
 	case 's':
-		check_number(lg_parse_size(text, LG_PAGE, &v, &err), v, INT64_MAX, &err);
+		r = lg_parse_size(text, LG_PAGE, &v, &err);
+		check_number(r, v, INT64_MAX, &err);
 		break;
 	case 'p':
 		if (lg_parse_pair(text, 1, &v, &limit, &err) < 0)
 			promise(v == UNTOUCHED && limit == UNTOUCHED, "a result is untouched");
 		break;
 	case 'c':
-		check_number(lg_parse_cpus(text, &v, &err), v, 100000000, &err);
+		r = lg_parse_cpus(text, &v, &err);
+		check_number(r, v, 100000000, &err);
 		break;
 	case 't':
-		check_number(lg_parse_seconds(text, &v, &err), v, 1000000000, &err);
+		r = lg_parse_seconds(text, &v, &err);
+		check_number(r, v, 1000000000, &err);
 		break;
 	case 'i':
 		if (lg_parse_ctid(text, &ctid, &err) == 0)

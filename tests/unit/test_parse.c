@@ -349,8 +349,8 @@ END_TEST
 static const struct { uint64_t bytes; const char *text; } shown[] = {
 	{ 0, "0B" }, { 1, "1B" }, { 1023, "1023B" }, { 1024, "1.0K" }, { 1536, "1.5K" },
 	{ 512 * MiB, "512.0M" }, { 3 * GiB / 2, "1.5G" }, { 2048 * GiB, "2.0T" },
-	{ UINT64_C(1) << 50, "1.0P" }, { UINT64_C(1) << 60, "1.0E" },
-	{ UINT64_MAX - 1, "16.0E" }, { LG_UNLIMITED, "unlimited" },
+	/* T is the last: P would be read as pages */
+	{ UINT64_C(1) << 50, "1024.0T" }, { UINT64_MAX - 1, "16777216.0T" }, { LG_UNLIMITED, "unlimited" },
 	/* never "1024.0": the next unit takes over */
 	{ MiB - 1, "1.0M" }, { GiB - 1, "1.0G" },
 };

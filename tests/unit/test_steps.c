@@ -9,6 +9,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "lib/cleanup.h"
@@ -93,6 +94,18 @@ START_TEST(the_hook_fails_before_any_step)
 	ck_assert_int_eq(lg_run_continue(&run, &err), -ECANCELED);
 	ck_assert_str_eq(t.text, made_to_fail[_i]);
 	ck_assert_ptr_nonnull(strstr(err.msg, steps[_i].name));
+}
+END_TEST
+
+START_TEST(the_other_hook_kills_before_a_step_and_undoes_nothing)
+{
+	struct trace t = { 0 };
+	struct lg_run run;
+
+	lg_run_init(&run, steps, N, &t);
+	ck_assert_int_eq(run.crash_at, -1);
+	run.crash_at = 2;
+	lg_run_continue(&run, NULL);
 }
 END_TEST
 
@@ -183,6 +196,7 @@ static Suite *suite(void)
 	tcase_add_test(t, all_steps_run_in_order_and_undo_backwards);
 	tcase_add_loop_test(t, a_failure_at_any_step_undoes_exactly_what_was_done, 0, (int)N);
 	tcase_add_loop_test(t, the_hook_fails_before_any_step, 0, (int)N);
+	tcase_add_test_raise_signal(t, the_other_hook_kills_before_a_step_and_undoes_nothing, SIGKILL);
 	tcase_add_test(t, a_waiting_step_is_entered_again_until_it_is_done);
 	tcase_add_test(t, a_step_that_waits_is_undone_as_begun);
 	tcase_add_test(t, a_step_that_fails_after_waiting_is_undone_as_begun);
