@@ -21,12 +21,11 @@ fail() {
 	exit 1
 }
 
-# mirror LABEL DEFAULT: where the host gets Debian's archive of that label from
+# mirror LABEL: where the host gets Debian's archive of that label from; empty if it does not
 mirror() {
 	# shellcheck disable=SC2016	# apt-get's own variable
 	uri=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' "Label: $1" 2>/dev/null |
 		grep '^https\{0,1\}://' | head -n 1) || uri=
-	uri=${uri:-$2}
 	echo "${uri%/}"
 }
 
@@ -38,22 +37,21 @@ use_host_proxy() {
 	[ -z "${https_proxy:-}" ] || [ "$https_proxy" = DIRECT ] || export https_proxy
 }
 
+# source_of URI SUITES
+source_of() {
+	printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n\n' "$1" "$2" "$keyring"
+}
+
 write_sources() {
 	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 	[ -e "$keyring" ] || fail "no keys of Debian's archive: install debian-archive-keyring"
-	cat >"$TMPDIR/debian.sources" <<END
-Types: deb
-URIs: $(mirror Debian http://deb.debian.org/debian)
-Suites: $suite $suite-updates
-Components: main
-Signed-By: $keyring
-
-Types: deb
-URIs: $(mirror Debian-Security http://security.debian.org/debian-security)
-Suites: $suite-security
-Components: main
-Signed-By: $keyring
-END
+	archive=$(mirror Debian)
+	security=$(mirror Debian-Security)
+	[ -n "$archive" ] || fail "this host's apt knows no Debian archive: run apt-get update, or add one to its sources"
+	{
+		source_of "$archive" "$suite $suite-updates"
+		[ -z "$security" ] || source_of "$security" "$suite-security"
+	} >"$TMPDIR/debian.sources"
 }
 
 bootstrap() {

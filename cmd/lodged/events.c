@@ -74,9 +74,9 @@ void emit_event(struct daemon *d, const char *event, const struct instance *ct, 
 	if (ct)
 		json_object_set_new(obj, "ctid", json_integer(ct->ctid));
 	if (ct && ct->name[0])
-		json_object_set_new(obj, "name", json_string(ct->name));
+		json_object_set_new(obj, "name", lg_varlink_text(ct->name));
 	if (text)
-		json_object_set_new(obj, "text", json_string(text));
+		json_object_set_new(obj, "text", lg_varlink_text(text));
 	/* From the end: one that does not read is dropped by the send and leaves the list. */
 	for (size_t i = d->nsubscribers; i-- > 0;)
 		lg_vcall_notify(d->subscribers[i], json_pack("{s:O}", "event", obj));

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -46,6 +47,7 @@ static int watch(struct shim *shim, int pidfd, struct lg_err *err)
 static int spawn(struct shim *shim, struct lg_err *err)
 {
 	static const char *const argv[] = { "lodge-shim", NULL };
+	static const char *const trace[] = { "LG_SHIM_TRACE=1", NULL };
 	int pair[2], fds[4] = { -1, -1, STDERR_FILENO, -1 }, pidfd = -1;
 	lg_autoclose int cgroup = lg_cg_open_shims(shim->d->cg, err);
 	struct lg_spawn spawn = {
@@ -60,6 +62,8 @@ static int spawn(struct shim *shim, struct lg_err *err)
 		return cgroup;
 	snprintf(path, sizeof(path), "%s/lodge-shim", shim->d->libexec);
 	spawn.path = path;
+	if (getenv("LG_SHIM_TRACE"))
+		spawn.envp = (char *const *)(uintptr_t)trace;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return lg_fail(err, -errno, "socketpair");
 	shim->sock = pair[0];

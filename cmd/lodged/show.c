@@ -27,7 +27,7 @@ struct instance *api_instance(struct lg_vcall *call, const json_t *params, struc
 static void set_str(json_t *obj, const char *key, const char *value)
 {
 	if (value && *value)
-		json_object_set_new(obj, key, json_string(value));
+		json_object_set_new(obj, key, lg_varlink_text(value));
 }
 
 static json_t *addresses_json(const struct instance *ct)
@@ -85,9 +85,9 @@ static int add_setting(const char *key, const char *value, void *arg)
 	const struct lg_setting *s = lg_setting_by_key(key);
 	lg_autofree char *text = NULL;
 
-	json_object_set_new(walk->conf, key, json_string(value));
+	json_object_set_new(walk->conf, key, lg_varlink_text(value));
 	if (s && s->name && *value && lg_setting_from_conf(s, value, &text, NULL) == 0)
-		json_object_set_new(walk->settings, s->name, json_string(text));
+		json_object_set_new(walk->settings, s->name, lg_varlink_text(text));
 	return 0;
 }
 

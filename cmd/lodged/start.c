@@ -149,15 +149,21 @@ static int make_cgroup(void *ctx, struct lg_err *err)
 	return r;
 }
 
-static int set_limits(void *ctx, struct lg_err *err)
+/* A new cgroup has no limits: only those that say something are written. */
+static int set_limits(struct op *op, struct lg_err *err)
 {
-	struct op *op = ctx;
 	struct lg_limit_set set;
 	char name[16];
 	int r = instance_limits(op->ct->conf, &set, err);
 
+	if (r < 0)
+		return r;
+	for (int i = 0; i < LG_LIMIT_COUNT_; i++)
+		if (set.value[i] == (i == LG_LIMIT_CPU_WEIGHT ? 100 : LG_UNLIMITED))
+			set.mask &= ~(1u << i);
 	snprintf(name, sizeof(name), "%u", op->ct->ctid);
-	return r < 0 ? r : lg_limits_apply(op->ct->d->cg, name, &set, err);
+	r = set.mask ? lg_limits_apply(op->ct->d->cg, name, &set, err) : 0;
+	return r < 0 ? lg_within(err, r, "set its limits") : 0;
 }
 
 static int send_start(struct op *op, struct lg_err *err)
@@ -197,6 +203,9 @@ static int clone_init(void *ctx, struct lg_err *err)
 	if (op->made)
 		return 0;
 	r = send_start(op, err);
+	/* While the shim works; init is let go later. */
+	if (r == 0)
+		r = set_limits(op, err);
 	return r < 0 ? r : LG_STEP_WAIT;
 }
 
@@ -265,8 +274,7 @@ static const struct lg_step steps[] = {
 	{ "wait for its layer", wait_for_layer, NULL },
 	{ "take a shim", take_shim, give_up_shim },
 	{ "make its cgroup", make_cgroup, NULL /* swept when the shim has ended */ },
-	{ "set its limits", set_limits, NULL },
-	{ "make init", clone_init, kill_init },
+	{ "make init and set its limits", clone_init, kill_init },
 	{ "attach its network", attach_network, detach_network },
 	{ "start init", release_init, NULL },
 	{ "write the result", write_result, NULL },

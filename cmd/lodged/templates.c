@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -190,7 +191,7 @@ void api_template_build(struct lg_vcall *call, const json_t *params, void *ctx)
 		return;
 	b->d = d;
 	b->call = lg_vcall_ref(call);
-	strncpy(b->name, name, sizeof(b->name) - 1);
+	snprintf(b->name, sizeof(b->name), "%s", name);
 	if (worker_run(d, argv, build_line, build_over, b, &err) < 0) {
 		lg_vcall_fail(call, &err);
 		lg_vcall_unref(b->call);
