@@ -23,14 +23,17 @@
  * From START on the shim listens on RUN/shim/CTID.sock. When lodged goes away before STARTED, the
  * shim kills init and exits: the start never happened. After STARTED it goes on; a new lodged connects
  * to the socket, sends HELLO and is answered STATE. The last connection that said HELLO (or the first
- * one) is the daemon's: EXITED goes there. When init has exited and no daemon is connected, the
- * shim writes the exit status to the file "exit_file" and exits.
+ * one) is the daemon's: EXITED goes there. Before that the shim writes the exit status to the file
+ * "exit_file", for a daemon that is not there or dies before it has read EXITED; who has read it removes
+ * the file. After EXITED the shim unmounts the root, which may take as long as writing back what
+ * the guest wrote, and exits: the layers are free when the shim is gone.
  *
  * exec: EXEC carries the descriptors of the session's streams. From then on the client talks to the
  * shim on the session's control socket (SOCK_SEQPACKET) without lodged: the shim sends BEGUN (fd:
  * the pty's master when a terminal was asked for) or FAILED, and at the end ENDED with the wait
  * status; the client may send SIGNAL. A closed control socket hangs the session up (SIGHUP to
- * its process group).
+ * its process group). Streams may be pipes, sockets and files: the host's folders, disks and
+ * terminals are refused, as they would be ways out. Without arg the user's login shell is run.
  */
 
 enum lg_proto {
@@ -40,8 +43,8 @@ enum lg_proto {
 			 * exec, seccomp filter (a file of struct sock_filter; absent if "seccomp" is 0) */
 	LG_P_GO,
 	LG_P_HELLO,
-	LG_P_EXEC,	/* arg*, env*, user, group, cwd, tty (0/1), rows, cols; fds: control, and without tty:
-			 * stdin, stdout, stderr */
+	LG_P_EXEC,	/* arg*, env*, user (NAME[:GROUP] or numbers), cwd, tty (0/1), rows, cols; fds:
+			 * control, and without tty: stdin, stdout, stderr */
 	LG_P_CONSOLE,	/* fd: a stream socket to join to the console (SOCK_STREAM) */
 	LG_P_SIGNAL,	/* sig: to init (from lodged) or to the session's process group (from a client) */
 	LG_P_RESIZE,	/* rows, cols: of the console */
@@ -65,7 +68,7 @@ enum lg_proto {
  *	lower upper work	the layers (storage/overlay.h)
  *	target scratch	existing empty folders: where the root is mounted, where layers are idmapped
  *	socket		path to listen on
- *	exit_file	where the exit status goes when no daemon is there: "STATUS\n"
+ *	exit_file	where the exit status goes, decimal, as of waitpid: "STATUS\n"
  *	console_log	path of the console's log (appended, turned over at 1 MiB to FILE.1)
  *	hostname
  *	init		path inside; arg* its arguments (argv[0] first), env* its environment
@@ -75,6 +78,9 @@ enum lg_proto {
  *	dir*		"MODE PATH": folders to make inside before init runs, e.g. "0755 /run/systemd/system"
  *	file*		"MODE PATH\nTEXT": files to write inside (replacing what is there, links not followed
  *			in the last part); all as the container's root, from inside its namespaces
+ *	block*		"MODE PATH\nLINES": as file*, but what the file holds stays, and the lines stand
+ *			between two marker lines in it
+ *	link*		"PATH\nTARGET": symbolic links to make inside, replacing what is there
  *	bind*		"FLAGS SOURCE\nTARGET": host folders mounted inside (none yet; reserved)
  *	mask*		paths to hide below /proc and /sys; readonly* paths to make read-only
  */

@@ -51,6 +51,8 @@ int lg_run_continue(struct lg_run *run, struct lg_err *err)
 		}
 		run->begun = false;
 		run->at++;
+		if (run->on_done)
+			run->on_done(name);
 	}
 	return 0;
 }

@@ -33,6 +33,7 @@ struct lg_run {
 	void *ctx;
 	int fail_at;		/* test hook: fail before this step; -1 = never */
 	int crash_at;		/* test hook: be killed before this step; -1 = never */
+	void (*on_done)(const char *name);	/* NULL, or called after each step, to measure */
 };
 
 /** lg_run_init() - prepare a run over @n steps; @steps and @ctx are borrowed. */

@@ -9,7 +9,9 @@
 CONF=/etc/lodge/lodge.conf
 VAR=/var/lib/lodge
 RUN=/run/lodge
-STATE=$VAR/setup	# what setup remembers: packages that it installed, whether VPS 101 is its own
+STATE=$VAR/setup	# what setup remembers: packages that it installed, that it has started its VPS
+VPS=101			# the first one, and the description that says whose it is
+VPS_MARK='made by setup'
 UNITS='lodge-containers.service lodged.service lodge-guests.service'
 
 # paths_of PREFIX: set the names of what is installed there
@@ -53,6 +55,11 @@ conf_set() {
 	mv -- "$CONF.new" "$CONF"
 	changed "set $1 in $CONF"
 	restart_daemon=yes
+}
+
+# vps_is_ours: an administrator who wants to keep it gives it another description.
+vps_is_ours() {
+	grep -qxF "DESCRIPTION=\"$VPS_MARK\"" "/etc/lodge/ct/$VPS.conf" 2>/dev/null
 }
 
 # ---- lodged -------------------------------------------------------------------------------

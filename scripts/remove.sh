@@ -2,19 +2,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # setup --remove: the way back, in the order in which it is safe. To be sourced after daemon.sh; setup's
-# variables `yes` and VPS count here.
+# variable `yes` counts here.
 
 # instances: the numbers of all of them, one a line.
 instances() {
 	"$LODGE" list -a -H -o id | tr -d ' '
 }
 
-# Was the first VPS made by setup? Its others are the administrator's.
+# Setup's own first VPS left out.
 instances_of_others() {
-	instances | if [ -e "$STATE/vps" ]; then
-		grep -vx "$VPS" || test $? -eq 1
+	if vps_is_ours; then
+		instances | grep -vx "$VPS" || test $? -eq 1
 	else
-		cat
+		instances
 	fi
 }
 
@@ -36,7 +36,7 @@ ask() {
 need_daemon() {
 	daemon_answers || { [ -x "$LODGED" ] && daemon_start >/dev/null 2>&1 && daemon_answers; } ||
 		die "lodged does not answer and does not start, so instances cannot be taken apart" \
-			"Look at what it says: $LODGED"
+			"./setup --no-vps puts it in order; then remove again"
 }
 
 remove_instances() {

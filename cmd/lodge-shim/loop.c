@@ -5,6 +5,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "cmd/lodge-shim/prune.h"
+
 #define QUIET_MS 300
 
 static int epoll_fd = -1;
@@ -38,6 +40,15 @@ void source_close(struct source *s)
 	s->fd = -1;
 }
 
+/* A spare stays as it is, warm for its start. */
+static int wait_quietly(struct epoll_event *ev)
+{
+	if (shim.phase != PHASE_RUNNING)
+		return epoll_wait(epoll_fd, ev, 1, -1);
+	prune_all();
+	return trim_and_wait(epoll_fd, ev);
+}
+
 /*
  * One event at a time: a handler may free any source, also one that has an event, too. After a while without
  * events the wait is one without end.
@@ -51,7 +62,7 @@ void loop_run(void)
 		struct source *s;
 
 		if (n == 0)
-			n = trim_and_wait(epoll_fd, &ev);
+			n = wait_quietly(&ev);
 		if (n < 0 && errno != EINTR)
 			_exit(1);
 		if (n < 1)

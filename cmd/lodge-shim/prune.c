@@ -114,5 +114,9 @@ void prune_kernel(void)
 
 void prune_all(void)
 {
-	prune(is_needless);
+	static bool done;
+
+	if (!done)
+		prune(is_needless);
+	done = true;
 }

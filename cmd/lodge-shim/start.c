@@ -33,7 +33,7 @@ int spare_prepare(const struct lg_msg *m, struct lg_err *err)
 		if (r < 0)
 			return r;
 	}
-	/* Only now: the cgroups' own mounts were needed above. */
+	/* Only now: the mounts of the cgroups were needed above. */
 	prune_kernel();
 	return 0;
 }
@@ -155,7 +155,6 @@ static void started(void)
 		       (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u);
 	link_send();
 	lg_trace("STARTED");
-	prune_all();
 }
 
 static void handshake_ended(void)
@@ -244,10 +243,10 @@ void init_reaped(int status)
 	sessions_end();
 	console_end();
 	unlink(shim.socket);
+	leave_status(status);
 	lg_msg_init(&msg_out, LG_P_EXITED);
 	lg_msg_put_u64(&msg_out, "status", (uint64_t)(unsigned int)status);
-	if (link_send() < 0)
-		leave_status(status);
+	link_send();
 	umount2(shim.target, MNT_DETACH);
 	_exit(0);
 }

@@ -3,8 +3,9 @@
 /*
  * How it works: a shim sleeps for nearly all of its life, and there is one per container. Before a long
  * sleep it lets go of its program's pages, which stay in the page cache, and of its message buffers.
- * Whatever runs after that is mapped again, with the 64 KiB around it; so the last
- * thing to run is one small function that calls nothing.
+ * Whatever runs after that is mapped again, and the kernel maps what is around it, too: 64 KiB or
+ * all of a large folio, but never past the edge of a mapping. So the last thing to run is one small
+ * function that calls nothing, alone in a page, and that page is a mapping of its own.
  */
 
 #include <elf.h>
@@ -17,6 +18,7 @@
 #include "cmd/lodge-shim/shim.h"
 
 #define RANGES_MAX 6u
+#define ALONE 4096	/* bytes; where pages are larger it only costs more memory */
 
 static struct {
 	uintptr_t from, size;
@@ -43,6 +45,8 @@ void trim_init(void)
 	size_t n = getauxval(AT_PHNUM);
 	uintptr_t base = 0;
 
+	/* The advice itself is of no use; that it differs from the neighbours' is. */
+	madvise((void *)(uintptr_t)&trim_and_wait, ALONE, MADV_RANDOM);
 	add_interior((uintptr_t)&msg_in, sizeof(msg_in));
 	add_interior((uintptr_t)&msg_out, sizeof(msg_out));
 	for (size_t i = 0; i < n; i++) {
@@ -74,7 +78,7 @@ raw_syscall(long nr, long a, long b, long c, long d)
 #endif
 }
 
-int trim_and_wait(int epoll, struct epoll_event *ev)
+__attribute__((aligned(ALONE), noinline)) int trim_and_wait(int epoll, struct epoll_event *ev)
 {
 	long n;
 

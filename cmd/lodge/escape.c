@@ -9,7 +9,9 @@ static void follow(struct escape *e, char c)
 	switch (e->state) {
 	case ESCAPE_HELD:
 		e->state = c == '[' ? ESCAPE_CSI : c == 'O' ? ESCAPE_SS3 : ESCAPE_NONE;
-		return;
+		if (e->state != ESCAPE_NONE)
+			return;
+		break;
 	case ESCAPE_CSI:
 		if (c >= '@' && c <= '~')
 			e->state = ESCAPE_NONE;

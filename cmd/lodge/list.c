@@ -57,13 +57,19 @@ static enum column_need cost(const struct listing *l)
 static json_t *make_params(const struct cli *cli, const struct listing *l)
 {
 	enum column_need need = cli->json ? NEED_USAGE : cost(l);
-	json_t *ids = json_array();
+	json_t *params = json_pack("{s:b, s:b, s:b}", "all",
+				   opt_has(&cli->args, "all") || cli->args.nwords > 0, "usage",
+				   need == NEED_USAGE, "brief", need == NEED_BRIEF);
 
+	if (cli->args.nwords)
+		json_object_set_new(params, "ids", json_array());
 	for (size_t i = 0; i < cli->args.nwords; i++)
-		json_array_append_new(ids, json_string(cli->args.words[i]));
-	return json_pack("{s:o*, s:b, s:b, s:b}", "ids", json_array_size(ids) ? ids : NULL, "all",
-			 opt_has(&cli->args, "all") || cli->args.nwords > 0, "usage",
-			 need == NEED_USAGE, "brief", need == NEED_BRIEF);
+		if (json_array_append_new(json_object_get(params, "ids"),
+					  json_string(cli->args.words[i])) < 0) {
+			json_decref(params);
+			return NULL;
+		}
+	return params;
 }
 
 static const char *paint_state(size_t row, size_t column, const char *text)

@@ -20,14 +20,15 @@
 /* The command as vzctl would hand it to bash: its words with blanks between. */
 static char *join(char **words, size_t n)
 {
-	size_t len = 1, at = 0;
-	char *text;
+	size_t len = 1;
+	char *text, *end;
 
 	for (size_t i = 0; i < n; i++)
 		len += strlen(words[i]) + 1;
 	text = calloc(1, len);
+	end = text;
 	for (size_t i = 0; text && i < n; i++)
-		at += (size_t)sprintf(text + at, "%s%s", i ? " " : "", words[i]);
+		end = stpcpy(stpcpy(end, i ? " " : ""), words[i]);
 	return text;
 }
 

@@ -272,7 +272,7 @@ char *vz_list_edit(const char *old, char sep, const char *add, const char *del)
 		p += len + (p[len] ? 1 : 0);
 	}
 	if (add && *add)
-		sprintf(list + at, "%s%s", at ? seps : "", add);
+		stpcpy(stpcpy(list + at, at ? seps : ""), add);
 	return list;
 }
 
@@ -290,16 +290,17 @@ static const struct {
 static char *netif_member(const char *text)
 {
 	static const char *const names[] = { "ifname", "mac", "host_ifname", "host_mac", "bridge" };
-	char *member = calloc(1, strlen(text) + 64), *copy = strdup(text), *rest = copy, *part;
+	const size_t size = strlen(text) + 64;	/* room for all the names */
+	lg_autofree char *copy = strdup(text);
+	char *member = calloc(1, size), *rest = copy, *part;
 	size_t at = 0;
 
-	for (size_t i = 0; member && copy && i < ARRAY_SIZE(names); i++) {
+	for (size_t i = 0; member && copy && i < ARRAY_SIZE(names) && at < size; i++) {
 		part = strsep(&rest, ",");
 		if (part && *part)
-			at += (size_t)sprintf(member + at, "%s%s=%s", at ? "," : "", names[i],
-					      part);
+			at += (size_t)snprintf(member + at, size - at, "%s%s=%s", at ? "," : "",
+					       names[i], part);
 	}
-	free(copy);
 	return member;
 }
 

@@ -19,6 +19,7 @@
 
 #include "cmd/lodged/lodged.h"
 #include "ct/seccomp.h"
+#include "ct/trace.h"
 #include "io.lodge.varlink.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -416,6 +417,8 @@ int main(int argc, char **argv)
 	d.fail_step = test_hook("LG_FAIL_STEP");
 	d.crash_step = test_hook("LG_CRASH_STEP");
 	find_helpers(&d);
+	if (getenv("LG_SHIM_TRACE"))
+		lg_trace_open();
 	raise_file_limit();
 	if (optind < argc || lg_root_init(&d.root, root, &err) < 0) {
 		lg_log(LG_LOG_ERR, "%s", err.code ? err.msg : "it takes no arguments: see --help");

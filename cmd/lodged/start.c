@@ -20,6 +20,7 @@
 
 #include "cmd/lodged/lodged.h"
 #include "ct/proto.h"
+#include "ct/trace.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/log.h"
@@ -464,6 +465,7 @@ void start_begin(struct op *op)
 		return;
 	}
 	lg_run_init(&op->run, steps, ARRAY_SIZE(steps), op);
+	op->run.on_done = lg_trace;
 	op->run.fail_at = d->fail_step;
 	op->run.crash_at = d->crash_step;
 	op_timer(op, START_TIMEOUT_S, start_timed_out);

@@ -21,6 +21,7 @@ setup_file() {
 }
 teardown_file() { host_down; }
 teardown() {
+	tell_more
 	lodged_answers || lodged_up
 	lodge stop --fast 101
 }

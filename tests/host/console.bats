@@ -11,7 +11,10 @@ setup_file() {
 	need tool script
 }
 teardown_file() { host_down; }
-teardown() { destroy_all; }
+teardown() {
+	tell_more
+	destroy_all
+}
 
 # A console session whose keys are written to descriptor 9 and whose screen is in $SCREEN.
 attach() {

@@ -7,7 +7,10 @@ load lib
 
 setup_file() { host_up; }
 teardown_file() { host_down; }
-teardown() { destroy_all; }
+teardown() {
+	tell_more
+	destroy_all
+}
 
 boots() {
 	need template "$1"

@@ -11,6 +11,7 @@ setup_file() {
 	ct 101 --name guest
 }
 teardown_file() { host_down; }
+teardown() { tell_more; }
 
 # within a terminal of 80x24: script(1) runs it, its output is what the terminal showed
 on_a_terminal() {
@@ -57,12 +58,11 @@ on_a_terminal() {
 @test "a signal sent to lodge exec reaches the command" {
 	local signal
 	for signal in TERM INT HUP USR1; do
-		lodge exec 101 -- sh -c "trap 'echo got $signal; exit 3' $signal; echo ready; while :; do sleep 0.05; done" \
+		"$LG_LODGE" exec 101 -- sh -c "trap 'echo got $signal; exit 3' $signal; echo ready; while :; do sleep 0.05; done" \
 			>"$BATS_TEST_TMPDIR/out" 3>&- &
 		local pid=$! code=0
 		wait_for 5 grep -q ready "$BATS_TEST_TMPDIR/out"
-		# `lodge` is a function of ours: the program is the background shell's child
-		kill "-$signal" "$(pgrep -P "$pid" || echo "$pid")"
+		kill "-$signal" "$pid"
 		wait "$pid" || code=$?
 		is "$code" 3 "status after SIG$signal"
 		like "$(cat "$BATS_TEST_TMPDIR/out")" "got $signal" "output"
@@ -70,10 +70,10 @@ on_a_terminal() {
 }
 
 @test "when lodge exec is killed, its command inside is hung up" {
-	lodge exec 101 -- sh -c 'echo $$ >/root/pid; exec sleep 4242' 3>&- </dev/null &
+	"$LG_LODGE" exec 101 -- sh -c 'echo $$ >/root/pid; exec sleep 4242' 3>&- </dev/null &
 	local pid=$!
 	wait_for 5 in_ct 101 test -s /root/pid
-	kill -KILL "$(pgrep -P "$pid" || echo "$pid")"
+	kill -KILL "$pid"
 	wait "$pid" || test $? -gt 128
 	sleeper_is_gone() { ! in_ct 101 pgrep -f 'sleep 4242' >/dev/null; }
 	wait_for 5 sleeper_is_gone

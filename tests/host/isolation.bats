@@ -13,6 +13,7 @@ setup_file() {
 	put_probe 101
 }
 teardown_file() { host_down; }
+teardown() { tell_more; }
 
 @test "each container has its own 65,536 ids, none of the host's, none shared" {
 	local pid base1 base2

@@ -314,6 +314,11 @@ host_is_as_before() {
 	cmp -s "$LG_STATE/before" "$LG_STATE/after"
 }
 
+# tell_more: at the end of a test; when it failed, what the daemon said last goes with it.
+tell_more() {
+	[ "${BATS_TEST_COMPLETED:-0}" = 1 ] || { echo "lodged's last words:" && tail -n 15 "$LG_STATE/lodged.log"; }
+}
+
 # ---- containers ---------------------------------------------------------------------------
 
 all_ctids() {

@@ -10,7 +10,10 @@ setup_file() {
 	need template busybox
 }
 teardown_file() { host_down; }
-teardown() { destroy_all; }
+teardown() {
+	tell_more
+	destroy_all
+}
 
 # What the host would show of container $1, whether running or not.
 traces_of() {
@@ -142,7 +145,7 @@ traces_of() {
 	lodge start alpha
 	is "$(lodge exec alpha -- echo hi)" hi "exec by name"
 	is "$(lodge show alpha --json | jq .ctid)" 120 "show by name"
-	like "$(lodge status alpha)" 120 "status by name"
+	is "$(lodge status alpha)" running "status by name"
 	lodge stop alpha
 	lodge destroy alpha
 }
@@ -164,12 +167,16 @@ traces_of() {
 	is "$(field 121 .name)" beta "name kept"
 }
 
-@test "status is one line with words that scripts know, and exit 0 for what is not there" {
-	is "$(lodge status 777)" "CTID 777 deleted unmounted down" "no such container"
+@test "status is one word; code 14 says that there is no such container" {
+	run --separate-stderr lodge status 777
+	is "$status:$output" 14:absent "no such container"
 	lodge create 101 --template busybox
-	is "$(lodge status 101)" "CTID 101 exist unmounted down" "created"
+	is "$(lodge status 101)" stopped "created"
 	lodge start 101
-	is "$(lodge status 101)" "CTID 101 exist mounted running" "running"
+	is "$(lodge status 101)" running "started"
+	lodge stop --fast 101
+	lodge mount 101
+	is "$(lodge status 101)" mounted "mounted"
 }
 
 @test "list shows what runs, list -a all, in order of their numbers" {
@@ -330,9 +337,9 @@ traces_of() {
 
 @test "events tell start and stop as they happen" {
 	lodge create 101 --template busybox
-	lodge events --json >"$BATS_TEST_TMPDIR/events" 3>&- &
+	"$LG_LODGE" events --json >"$BATS_TEST_TMPDIR/events" 3>&- &
 	local pid=$!
-	sleep 0.3
+	sleep 1
 	lodge start 101
 	lodge stop --fast 101
 	sleep 0.3
@@ -350,8 +357,10 @@ traces_of() {
 	is "$(lodge --root "$other" list -a --json | jq length)" 0 "containers of the other"
 	is "$(field 101 .state)" running "ours"
 	lodge --root "$other" teardown
-	kill "$(<"$other/run/lodge/lodged.pid")"
-	wait_for 10 test ! -e "$other/run/lodge/lodged.pid"
+	local pid
+	pid=$(<"$other/run/lodge/lodged.pid")
+	kill "$pid"
+	wait_for 10 test ! -e "/proc/$pid"
 	rm -rf "$other"
 	is "$(in_ct 101 echo alive)" alive "ours afterwards"
 }

@@ -10,7 +10,10 @@ setup_file() {
 	need template busybox
 }
 teardown_file() { host_down; }
-teardown() { destroy_all; }
+teardown() {
+	tell_more
+	destroy_all
+}
 
 # periods in which the kernel made the container wait
 throttled() {

@@ -19,6 +19,7 @@ setup_file() {
 	export ADDR1 ADDR2 GATEWAY MAC1
 }
 teardown_file() { host_down; }
+teardown() { tell_more; }
 
 # Does a frame that container 101 sends arrive at the host's end of the network?
 # arrives KIND ETHER-FROM ARP-FROM IP-FROM IP-TO: prints "seen N"

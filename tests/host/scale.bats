@@ -13,6 +13,7 @@ setup_file() {
 	need template busybox
 }
 teardown_file() { host_down; }
+teardown() { tell_more; }
 
 @test "a hundred containers are made" {
 	local id

@@ -10,7 +10,10 @@ setup_file() {
 	need template busybox
 }
 teardown_file() { host_down; }
-teardown() { destroy_all; }
+teardown() {
+	tell_more
+	destroy_all
+}
 
 # says STATUS TEXT COMMAND...: exactly this on stdout and nothing on stderr
 says() {

@@ -43,9 +43,9 @@ long long drive_now_us(void)
 
 const char *drive_path(const struct drive *d, const char *name)
 {
-	static char path[400];
+	static char path[100];	/* short enough for the address of a socket */
 
-	snprintf(path, sizeof(path), "%s/%s", d->dir, name);
+	snprintf(path, sizeof(path), "%s/%.30s", d->dir, name);
 	return path;
 }
 
