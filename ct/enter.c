@@ -129,6 +129,10 @@ static int become_user(struct lg_err *err)
 {
 	const struct lg_user *u = &in.user;
 
+	/* So that the user may open /dev/stdout too. What is not the container's own stays as it is. */
+	for (int fd = 0; fd < 3 && u->uid; fd++)
+		if (fchown(fd, u->uid, u->gid) < 0 && errno != EPERM)
+			return lg_fail(err, -errno, "hand over stream %d", fd);
 	if (setgroups(u->ngroups, u->groups) < 0 || setresgid(u->gid, u->gid, u->gid) < 0 ||
 	    setresuid(u->uid, u->uid, u->uid) < 0)
 		return lg_fail(err, -errno, "become user %u", (unsigned int)u->uid);

@@ -23,6 +23,9 @@
  * too late, too little, or against the whole host: the kernel's own code and state, and interfaces
  * that are young or were ways out before. EPERM says "not for you", ENOSYS makes programs take
  * the older way.
+ *
+ * A row with an argument is without it for the 32-bit socketcall(), whose arguments are in memory that
+ * no filter sees: 32-bit programs that still use it, and not socket(), get no sockets.
  */
 /* clang-format off */
 static const struct row {

@@ -60,7 +60,8 @@ remove_from_host() {
 	fi
 	if has_systemd; then
 		# shellcheck disable=SC2086 # a list of words
-		systemctl --quiet disable --now $UNITS 2>/dev/null || :
+		systemctl --quiet disable $UNITS 2>/dev/null || :
+		systemctl --quiet stop lodge-guests.service lodged.service 2>/dev/null || :
 	fi
 	wait_until 20 daemon_gone || die "lodged does not end (process $(daemon_pid))"
 }
@@ -73,7 +74,11 @@ remove_files() {
 		done <"$MANIFEST"
 	fi
 	rm -rf -- "$LIBEXEC" "$SHARE" "${CRIU_DIR%/criu}"
-	has_systemd && systemctl daemon-reload
+	if has_systemd; then
+		systemctl daemon-reload
+		# As long as its file is there this unit refuses to be stopped.
+		systemctl --quiet stop lodge-containers.service 2>/dev/null || :
+	fi
 	echo "removed $n installed files"
 }
 

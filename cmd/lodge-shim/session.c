@@ -220,6 +220,19 @@ static int check_stream(int fd, struct lg_err *err)
 	return 0;
 }
 
+/*
+ * A pipe belongs to whoever made it, an id that does not exist inside; without this nobody there could
+ * open /dev/stdout. What is no pipe (lodged's own null device) stays the host's.
+ */
+static void give_stream(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) &&
+	    fchown(fd, shim.id_base, shim.id_base) < 0)
+		lg_trace("a stream stays the host's");
+}
+
 static int take_streams(struct session *s, struct lg_msg *m, int streams[3], struct lg_err *err)
 {
 	int r = 0;
@@ -232,6 +245,8 @@ static int take_streams(struct session *s, struct lg_msg *m, int streams[3], str
 	for (unsigned int i = 0; i < 3 && r == 0; i++) {
 		streams[i] = lg_msg_take_fd(m, i + 1);
 		r = check_stream(streams[i], err);
+		if (r == 0)
+			give_stream(streams[i]);
 	}
 	return r;
 }
@@ -337,6 +352,9 @@ void session_reaped(pid_t pid, int status)
 		s->first = 0;
 	} else {
 		drain_handshake(s);
+		/* The first process may still hold its end, but what it was for is over. */
+		if (s->handshake.fd >= 0)
+			handshake_ended(s);
 		s->pid = 0;
 		if (s->begun)
 			say(s, LG_P_ENDED, NULL, status);

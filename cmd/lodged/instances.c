@@ -157,6 +157,31 @@ int instance_save(struct instance *ct, struct lg_err *err)
 	return lg_conf_save(ct->conf, ct->d->ct_fd, name, err);
 }
 
+void instance_reload(struct instance *ct)
+{
+	struct lg_conf *conf = NULL;
+	struct lg_addr addrs[IPS_MAX];
+	struct lg_err err = { 0 };
+	struct lg_net_if ifc;
+	char name[32];
+
+	instance_conf_name(ct->ctid, name);
+	if (lg_conf_load(ct->d->ct_fd, name, &conf, &err) < 0) {
+		lg_log(LG_LOG_WARN, "%s: %s", instance_label(ct), err.msg);
+		return;
+	}
+	alloc_give_back_addrs(ct);
+	lg_conf_free(ct->conf);
+	ct->conf = conf;
+	ct->unsaved = false;
+	instance_refresh(ct);
+	instance_net_if(ct, &ifc, addrs);
+	if (alloc_take_addrs(ct, &err) < 0 ||
+	    (ifc.naddrs ? lg_net_pin(ct->d->net, &ifc, &err) :
+			  lg_net_unpin(ct->d->net, ifc.host_name, &err)) < 0)
+		lg_log(LG_LOG_WARN, "%s: %s", instance_label(ct), err.msg);
+}
+
 static void load_one(struct daemon *d, const char *file, uint32_t ctid)
 {
 	struct lg_err err = { 0 };

@@ -312,6 +312,10 @@ static int apply_hostname(struct change *c, struct lg_err *err)
 	return lg_ns_set_hostname(c->ct->init_pid, name, err);
 }
 
+/*
+ * What is not saved lasts until the instance stops (swept() reads the file again); on one that does not
+ * run it would be nothing at all.
+ */
 static int commit(struct change *c, struct lg_err *err)
 {
 	struct instance *ct = c->ct;
@@ -323,6 +327,7 @@ static int commit(struct change *c, struct lg_err *err)
 	ct->conf = c->conf;
 	if (c->save)
 		r = instance_save(ct, err);
+	ct->unsaved = !c->save;
 	if (r < 0) {
 		ct->conf = old;
 		err->exit_code = LG_EXIT_SAVE;
@@ -366,6 +371,12 @@ static int change(struct change *c, const json_t *params, struct lg_err *err)
 
 	if (r == 0)
 		r = check_change(c, err);
+	if (r == 0 && !c->save && !running(c)) {
+		json_array_append_new(c->warnings,
+				      json_string("it is not running and nothing was to be saved: "
+						  "nothing has changed"));
+		return 0;
+	}
 	return r < 0 ? r : apply(c, err);
 }
 

@@ -209,12 +209,15 @@ void api_version(struct lg_vcall *call, const json_t *params, void *ctx)
 {
 	struct daemon *d = ctx;
 	int running = 0;
+	size_t own = strlen(d->root.run) - strlen("/run/lodge");
+	char root[256];
 
 	(void)params;
 	for (size_t i = 0; i < d->ncts; i++)
 		running += d->cts[i]->state == STATE_RUNNING;
+	snprintf(root, sizeof(root), "%.*s", own ? (int)own : 1, own ? d->root.run : "/");
 	lg_vcall_reply(call, json_pack("{s:s, s:s, s:I, s:i, s:i}", "version", LODGE_VERSION, "root",
-				       d->root.var, "uptime_us",
+				       root, "uptime_us",
 				       (json_int_t)(now_us() - d->started_us), "instances",
 				       (int)d->ncts, "running", running));
 }

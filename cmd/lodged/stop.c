@@ -76,6 +76,8 @@ static void swept(struct instance *ct)
 	snprintf(name, sizeof(name), "%u.exit", ct->ctid);
 	unlinkat(ct->d->run_ct_fd, name, 0);
 	runtime_forget(ct);
+	if (ct->unsaved)
+		instance_reload(ct);
 	ct->restart_wanted = false;
 	if (op && op->then)
 		op->then(op);

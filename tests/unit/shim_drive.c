@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <mntent.h>
 #include <poll.h>
 #include <signal.h>
@@ -24,6 +25,13 @@
 #include "lib/file.h"
 
 #define LEAF "lodge.exec"
+
+pid_t drive_runner;
+
+static pid_t runner(void)
+{
+	return drive_runner ? drive_runner : getpid();
+}
 
 static void must(bool ok, const char *what)
 {
@@ -123,8 +131,7 @@ static void find_cgroup(struct drive *d)
 	while ((m = getmntent(f)) && strcmp(m->mnt_type, "cgroup2") != 0)
 		;
 	must(m != NULL, "cgroup2");
-	snprintf(d->cgroup, sizeof(d->cgroup), "%s/lodge-drive-%d-%s", m->mnt_dir, (int)getpid(),
-		 strrchr(d->dir, '.') + 1);
+	snprintf(d->cgroup, sizeof(d->cgroup), "%s/%s", m->mnt_dir, strrchr(d->dir, '/') + 1);
 	endmntent(f);
 }
 
@@ -150,7 +157,7 @@ void drive_new(struct drive *d, const char *lower)
 
 	memset(d, 0, sizeof(*d));
 	d->sock = -1;
-	snprintf(d->dir, sizeof(d->dir), "/tmp/lodge-drive.XXXXXX");
+	snprintf(d->dir, sizeof(d->dir), "/tmp/lodge-drive-%d.XXXXXX", (int)runner());
 	must(mkdtemp(d->dir) != NULL, "mkdtemp");
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
 		must(mkdir(drive_path(d, folders[i]), 0755) == 0, folders[i]);
@@ -363,6 +370,28 @@ bool drive_free(struct drive *d)
 	clean &= remove_cgroup(d);
 	snprintf(cmd, sizeof(cmd), "rm -rf --one-file-system %s", d->dir);
 	return system(cmd) == 0 && clean;
+}
+
+void drive_sweep(void)
+{
+	char pattern[64];
+	glob_t found;
+
+	snprintf(pattern, sizeof(pattern), "/tmp/lodge-drive-%d.*", (int)runner());
+	if (glob(pattern, 0, NULL, &found) != 0)
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		static struct drive d;
+		char path[300];
+
+		d = (struct drive){ .sock = -1 };
+		snprintf(d.dir, sizeof(d.dir), "%.60s", found.gl_pathv[i]);
+		find_cgroup(&d);
+		snprintf(path, sizeof(path), "%s/cgroup.kill", d.cgroup);
+		lg_file_write(AT_FDCWD, path, "1", NULL);
+		drive_free(&d);
+	}
+	globfree(&found);
 }
 
 /* ---- sessions ---- */

@@ -71,6 +71,12 @@ int drive_reaped(struct drive *d);
 /** drive_free() - kill what is left and remove everything. Return: was nothing left behind? */
 bool drive_free(struct drive *d);
 
+/** drive_runner - whose drives these are, where tests run in children; 0: this process's. */
+extern pid_t drive_runner;
+
+/** drive_sweep() - remove what failed tests of this runner left. */
+void drive_sweep(void);
+
 struct drive_exec {
 	const char *const *argv;	/* NULL-ended */
 	const char *user, *cwd, *env;	/* or NULL */

@@ -19,6 +19,11 @@ setup_file() {
 	cp -a "${LODGE_TEMPLATE_STORE:?}"/busybox "$LODGE_TEMPLATE_STORE"/debian-13 /var/lib/lodge/templates/
 }
 
+# As installed.
+lodge() {
+	command lodge "$@"
+}
+
 at_clone() {
 	cd "$CLONE"
 	./setup "$@" </dev/null 2>&1

@@ -22,11 +22,17 @@ setup_file() {
 teardown_file() {
 	command lodge destroy --force 101
 	command lodge teardown
-	systemctl stop lodge-guests lodged lodge-containers
+	systemctl stop lodge-guests lodged
+	# It refuses to be stopped by hand, so that nobody does while containers run.
+	systemctl kill --signal=TERM lodge-containers
+	wait_for 10 subtree_is_gone || fail "the cgroups are left behind"
 	umount /var/lib/lodge/templates
 	rm -rf /etc/lodge /var/lib/lodge
 	[ ! -e /sys/class/net/lodge0 ] || fail "the bridge is left behind"
-	[ ! -e "$SUBTREE" ] || fail "the cgroups are left behind"
+}
+
+subtree_is_gone() {
+	[ ! -e "$SUBTREE" ]
 }
 
 lodge() {
