@@ -133,13 +133,46 @@ static void drain_handshake(struct session *s)
 	}
 }
 
+/* ---- processes that ended before their session knew their number ---- */
+
+#define STRAYS_MAX 32u
+
+static struct {
+	pid_t pid;
+	int status;
+} strays[STRAYS_MAX];
+static unsigned int next_stray;
+
+static void keep_stray(pid_t pid, int status)
+{
+	strays[next_stray].pid = pid;
+	strays[next_stray].status = status;
+	next_stray = (next_stray + 1) % STRAYS_MAX;
+}
+
+static bool take_stray(pid_t pid, int *ret_status)
+{
+	for (unsigned int i = 0; pid > 0 && i < STRAYS_MAX; i++) {
+		if (strays[i].pid != pid)
+			continue;
+		strays[i].pid = 0;
+		*ret_status = strays[i].status;
+		return true;
+	}
+	return false;
+}
+
 static void on_handshake(struct source *source, uint32_t events)
 {
 	struct session *s = (struct session *)source;
+	int status;
 
 	(void)events;
 	drain_handshake(s);
-	free_if_done(s);
+	if (take_stray(s->pid, &status))
+		session_reaped(s->pid, status);
+	else
+		free_if_done(s);
 }
 
 /* ---- the client ---- */
@@ -346,8 +379,11 @@ void session_reaped(pid_t pid, int status)
 			drain_handshake(s);
 		s = find(pid);
 	}
-	if (!s)
+	if (!s) {
+		/* The first process has yet to say it: then on_handshake() comes back to it. */
+		keep_stray(pid, status);
 		return;
+	}
 	if (s->first == pid) {
 		s->first = 0;
 	} else {

@@ -93,6 +93,7 @@ struct daemon {
 	struct shim *spare;
 	unsigned int spare_nr;
 	sd_event_source *spare_timer;
+	sd_event_source *sweep_timer;
 	struct lg_vcall **subscribers;
 	size_t nsubscribers;
 	uint64_t started_us;
@@ -196,6 +197,8 @@ void alloc_give_back_addrs(struct instance *ct);
 /* ---- recover.c ---- */
 int recover(struct daemon *d, struct lg_err *err);
 void start_at_boot(struct daemon *d);
+void sweep_orphans(struct daemon *d);	/* cgroups and spare sets that nobody has any more */
+void sweep_later(struct daemon *d, uint64_t usec);
 
 /* ---- worker.c ---- */
 typedef void (*worker_line_fn)(const char *line, void *arg);

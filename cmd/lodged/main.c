@@ -298,6 +298,7 @@ static void end(struct daemon *d)
 			lg_cg_spare_remove(d->cg, name, NULL);
 	}
 	sd_event_source_disable_unref(d->spare_timer);
+	sd_event_source_disable_unref(d->sweep_timer);
 	lg_vserver_free(d->server);
 	for (size_t i = 0; i < d->nsubscribers; i++)
 		lg_vcall_unref(d->subscribers[i]);

@@ -237,7 +237,7 @@ static int gather(const char *name, void *arg)
 	return 0;
 }
 
-static void sweep_orphans(struct daemon *d)
+void sweep_orphans(struct daemon *d)
 {
 	struct names names = { .n = 0 };
 
@@ -264,13 +264,22 @@ static void sweep_orphans(struct daemon *d)
 	}
 }
 
-/* Spare shims of a daemon that was killed end by themselves; a moment later their cgroups can go. */
-static int sweep_later(sd_event_source *s, uint64_t usec, void *arg)
+static int sweep_now(sd_event_source *s, uint64_t usec, void *arg)
 {
+	struct daemon *d = arg;
+
 	(void)s;
 	(void)usec;
-	sweep_orphans(arg);
+	d->sweep_timer = sd_event_source_disable_unref(d->sweep_timer);
+	sweep_orphans(d);
 	return 0;
+}
+
+void sweep_later(struct daemon *d, uint64_t usec)
+{
+	if (!d->sweep_timer)
+		sd_event_add_time_relative(d->event, &d->sweep_timer, CLOCK_MONOTONIC, usec, 0,
+					   sweep_now, d);
 }
 
 /* ---- pins and boot ---- */
@@ -338,7 +347,8 @@ int recover(struct daemon *d, struct lg_err *err)
 	heal_layers(d);
 	recover_running(d);
 	sweep_orphans(d);
-	sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, 500000, 0, sweep_later, d);
+	/* Spare shims of a daemon that was killed end by themselves: a moment later their cgroups can go. */
+	sweep_later(d, 500000);
 	if (new_boot)
 		start_at_boot(d);
 	return pin_all(d, err);

@@ -23,6 +23,7 @@
 
 /* The spare is made this long after the last was taken, so as not to slow down that start. */
 #define SPARE_DELAY_US 15000u
+#define SWEEP_DELAY_US 50000u
 
 static int on_message(sd_event_source *s, int fd, uint32_t revents, void *arg);
 static int on_end(sd_event_source *s, int fd, uint32_t revents, void *arg);
@@ -310,8 +311,9 @@ static void unused_shim_ended(struct shim *shim)
 
 	if (d->spare == shim)
 		d->spare = NULL;
-	if (shim->cg_spare[0])
-		lg_cg_spare_remove(d->cg, shim->cg_spare, NULL);
+	/* For a moment after its end the kernel may still count it. */
+	if (shim->cg_spare[0] && lg_cg_spare_remove(d->cg, shim->cg_spare, NULL) < 0)
+		sweep_later(d, SWEEP_DELAY_US);
 	shim_free(shim);
 	if (ct && ct->op && ct->op->waits_for_layer)
 		start_event(ct->op);

@@ -48,11 +48,14 @@ static int finish(sd_event_source *s, uint64_t usec, void *arg)
 {
 	struct teardown *t = arg;
 	struct lg_err err = { 0 };
-	int r = t->d->spare ? -EBUSY : lg_cg_host_remove(t->d->cg, &err);
+	int r = -EBUSY;
 
 	(void)s;
 	(void)usec;
-	if (r == -EBUSY && t->tries++ < 100) {
+	sweep_orphans(t->d);
+	if (!t->d->spare)
+		r = lg_cg_host_remove(t->d->cg, &err);
+	if (r == -EBUSY && t->tries++ < 500) {
 		try_again(t);
 		return 0;
 	}

@@ -67,7 +67,7 @@ as_when_stopped() {
 }
 
 @test "a daemon killed in front of any step heals when it comes back" {
-	local step
+	local step undone=0
 	for ((step = 0; step < STEPS_MAX; step++)); do
 		lodged_down >/dev/null
 		lodged_up LG_CRASH_STEP=$step
@@ -75,13 +75,16 @@ as_when_stopped() {
 		[ "$status" -ne 0 ] || break
 		wait_for 5 lodged_ended || fail "the daemon lives at step $step: $stderr"
 		lodged_up
-		is "$(field 101 .state)" stopped "state after step $step"
-		wait_for 10 as_when_stopped || fail "step $step left:" "$(cat "$LG_STATE/difference")"
-		lodge start 101
+		# Once init has been executed the start has happened, whoever was there to see it.
+		if [ "$(field 101 .state)" = stopped ]; then
+			wait_for 10 as_when_stopped || fail "step $step left:" "$(cat "$LG_STATE/difference")"
+			lodge start 101
+			undone=$step
+		fi
 		is "$(in_ct 101 echo fine)" fine "after a crash at step $step"
 		lodge stop --fast 101
 	done
-	[ "$step" -ge $STEPS_MIN ] || fail "only $step steps crashed"
+	[ "$undone" -ge $STEPS_MIN ] || fail "only $undone steps were undone"
 	[ "$step" -lt $STEPS_MAX ]
 }
 
@@ -100,9 +103,9 @@ as_when_stopped() {
 	lodge template remove broken
 }
 
-@test "an address that cannot be set fails at its step and leaves nothing" {
+@test "an interface name that is taken fails at its step and leaves nothing" {
 	# The name of the host's end is taken by a link that is not lodge's.
-	ip link add "${LG_TAG}101.0" type dummy
+	ip link add "${LG_TAG}101.0" type bridge
 	run --separate-stderr lodge start 101
 	ip link del "${LG_TAG}101.0"
 	if [ "$status" -ne 0 ]; then

@@ -117,5 +117,5 @@ detached() { ! kill -0 "$CONSOLE" 2>/dev/null; }
 	printf '\r\033.' >&8
 	printf '\r\033.' >&9
 	wait_for 5 detached
-	wait "$first_pid"
+	ended "$first_pid"
 }

@@ -29,24 +29,24 @@ crash() {
 	ct 101
 	lodge exec 101 -- sh -c 'echo begun; sleep 2; cat; echo ended; exit 23' \
 		<<<"input" >"$BATS_TEST_TMPDIR/out" 3>&- &
-	local pid=$! code=0
+	local pid=$!
 	wait_for 5 grep -q begun "$BATS_TEST_TMPDIR/out"
 	crash
-	wait "$pid" || code=$?
-	is "$code" 23 "status"
+	ended "$pid"
+	is "$ENDED" 23 "status"
 	is "$(tr '\n' ' ' <"$BATS_TEST_TMPDIR/out")" "begun input ended " "output"
 }
 
 @test "an exec that began before a crash still runs after the daemon is back" {
 	ct 101
 	lodge exec 101 -- sh -c 'echo begun; sleep 2; exit 24' >"$BATS_TEST_TMPDIR/out" 3>&- &
-	local pid=$! code=0
+	local pid=$!
 	wait_for 5 grep -q begun "$BATS_TEST_TMPDIR/out"
 	crash
 	lodged_up
 	is "$(in_ct 101 echo new)" new "a new exec meanwhile"
-	wait "$pid" || code=$?
-	is "$code" 24 "status"
+	ended "$pid"
+	is "$ENDED" 24 "status"
 }
 
 @test "a daemon that comes back knows what runs: pids, address, usage, start time" {
@@ -85,7 +85,7 @@ crash() {
 	in_ct 101 sh -c 'echo still-watched >/dev/console'
 	wait_for 5 grep -q still-watched "$BATS_TEST_TMPDIR/screen"
 	printf '\r\033.' >&9
-	wait "$pid"
+	ended "$pid"
 }
 
 @test "a guest that ends while there is no daemon is found stopped, and can be started" {
@@ -120,7 +120,7 @@ crash() {
 	local init shim
 	init=$(init_pid 101)
 	shim=$(field 101 .shim_pid)
-	is "$(cat "/proc/$shim/comm")" lodge-shim "the shim"
+	like "$(readlink "/proc/$shim/exe")" 'lodge-shim' "the shim"
 	kill -KILL "$shim"
 	wait_for 5 is_stopped
 	wait_for 5 test ! -e "/proc/$init"

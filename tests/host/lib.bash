@@ -94,14 +94,16 @@ ours() {
 	fi
 }
 
+# By their program: what they call themselves is theirs to change.
 processes_of_lodge() {
-	local dir comm
+	local dir program
 	for dir in /proc/[0-9]*; do
-		comm=$(cat "$dir/comm" 2>/dev/null) || continue
-		case $comm in
+		program=$(readlink "$dir/exe") || continue
+		program=${program##*/}
+		case $program in
 		lodge*)
 			[ "${LG_SHARED_HOST:-0}" != 1 ] || process_is_ours "${dir#/proc/}" || continue
-			echo "process $comm ${dir#/proc/}"
+			echo "process ${program% (deleted)} ${dir#/proc/}"
 			;;
 		esac
 	done
@@ -217,9 +219,10 @@ vzlist() {
 lodged_up() {
 	rm -f "$LG_STATE/lodged.rc"
 	(
+		set +e
 		env "$@" "$LG_LODGED" --root "$LODGE_ROOT" >>"$LG_STATE/lodged.log" 2>&1 </dev/null
 		echo $? >"$LG_STATE/lodged.rc"
-	) 3>&- &
+	) 2>/dev/null 3>&- &
 	disown
 	if ! wait_for 10 lodged_answers_or_ended || lodged_ended; then
 		fail "lodged does not answer: $(tail -n 20 "$LG_STATE/lodged.log")"
@@ -381,8 +384,7 @@ like() {
 refused() {
 	local want=$1 pattern=$2
 	shift 2
-	run --separate-stderr "$@"
-	is "$status" "$want" "exit status of: $* (it says: $stderr $output)"
+	run "-$want" --separate-stderr "$@"
 	is "$output" "" "stdout of: $*"
 	is "${#stderr_lines[@]}" 1 "lines on stderr of: $* ($stderr)"
 	like "$stderr" "$pattern" "what it says: $*"
@@ -396,4 +398,16 @@ wait_for() {
 		[ "${EPOCHREALTIME/[.,]/}" -lt "$end" ] || return 1
 		sleep 0.05
 	done
+}
+
+# shellcheck disable=SC2034 # read by the tests
+# ended PID: wait for a background command, 20 s at the most; its status in ENDED.
+ended() {
+	ENDED=0
+	wait_for 20 is_no_more "$1" || fail "process $1 does not end"
+	wait "$1" || ENDED=$?
+}
+
+is_no_more() {
+	! kill -0 "$1" 2>/dev/null
 }

@@ -57,7 +57,7 @@ Container private area was destroyed" vzctl destroy 101
 	run vzctl start 101 --wait
 	is "$status" 0 "status: $output"
 	like "${lines[0]}" '^Starting container\.\.\.' "first line"
-	like "$output" 'Container start in progress\.\.\., waiting \.\.\.' "second"
+	like "$output" 'Container start in progress, waiting \.\.\.' "second"
 	like "${lines[-1]}" '^Container started successfully$' "last line"
 }
 
@@ -108,9 +108,9 @@ Container start in progress..." vzctl restart 101
 	fails 20 'Bad command: frobnicate' vzctl frobnicate 101
 	fails 20 '[Uu]sage' vzctl
 	fails 21 '.' vzctl start 0
-	fails 20 '.' vzctl start 101 --frobnicate
 	fails 91 'nosuch' vzctl create 101 --ostemplate nosuch
 	vzctl create 101 --ostemplate busybox
+	fails 20 '.' vzctl start 101 --frobnicate
 	fails 44 '.' vzctl create 101 --ostemplate busybox
 }
 

@@ -93,7 +93,7 @@ at_clone() {
 		[ ! -e "$path" ] || fail "$path is left behind"
 	done
 	[ -z "$(nft list tables | grep lodge)" ] || fail "nftables: $(nft list tables)"
-	is "$(processes_of_lodge)" "" "processes"
+	is "$(pgrep -l '^(lodged|lodge-shim|shim )' || test $? -eq 1)" "" "processes"
 }
 
 @test "--remove of nothing says so" {
