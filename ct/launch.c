@@ -138,7 +138,8 @@ int lg_launch_root(const struct lg_start *start, const struct lg_launch *launch,
 {
 	struct lg_overlay ov = { .lower = start->lower, .upper = start->upper,
 				 .work = start->work, .target = start->target,
-				 .scratch = start->scratch, .id_base = start->id_base };
+				 .scratch = start->scratch, .id_base = start->id_base,
+				 .keep_scratch = true };
 	lg_autoclose int userns = -1;
 	int r;
 

@@ -192,7 +192,8 @@ int lg_overlay_mount(const struct lg_overlay *ov, struct lg_err *err)
 		return lg_fail(err, -errno, "mount a tmpfs on '%s'", ov->scratch);
 	r = mount_in_scratch(ov, &layers, lower_fd, layer_fd, err);
 	left = fchdir(cwd) < 0 ? -errno : 0;
-	umount2(ov->scratch, MNT_DETACH);
+	if (r < 0 || !ov->keep_scratch)
+		umount2(ov->scratch, MNT_DETACH);
 	if (r < 0)
 		return r;
 	r = left < 0 ? lg_fail(err, left, "leave '%s'", ov->scratch) : check_writable(ov, err);

@@ -8,6 +8,7 @@
  * only lib/).
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/err.h"
@@ -21,6 +22,8 @@ struct lg_overlay {
 	uint32_t id_base;	/* outside id of the container's root */
 	int userns_fd;		/* the container's user namespace, borrowed; -1: no id mapping
 				 * (an administrator's `mount`: owners show as on the disk) */
+	bool keep_scratch;	/* leave what is mounted on scratch: detaching it waits for the
+				 * kernel, and the caller does it when there is time */
 };
 
 /**
@@ -31,7 +34,8 @@ struct lg_overlay {
  * result is writable: overlay falls back to read-only silently.
  *
  * Return: 0; -EROFS for such a result; -EINVAL where the layers' file system cannot map ids;
- * other negative errnos. Nothing stays mounted on failure, nothing but the target on success.
+ * other negative errnos. Nothing stays mounted on failure, nothing but the target (and scratch,
+ * where it was asked for) on success.
  */
 int lg_overlay_mount(const struct lg_overlay *ov, struct lg_err *err);
 

@@ -33,8 +33,6 @@ struct lg_msg msg_in, msg_out;
 static char *title;
 static size_t title_size;
 
-extern char **environ;
-
 /* The kernel shows what stands where the arguments and the environment were. */
 static void find_title(int argc, char **argv)
 {

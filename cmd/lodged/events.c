@@ -70,7 +70,7 @@ void emit_event(struct daemon *d, const char *event, const struct instance *ct, 
 		return;
 	clock_gettime(CLOCK_REALTIME, &ts);
 	obj = json_pack("{s:I, s:s}", "time_us",
-			(json_int_t)(ts.tv_sec * 1000000 + ts.tv_nsec / 1000), "event", event);
+			(json_int_t)ts.tv_sec * 1000000 + (json_int_t)(ts.tv_nsec / 1000), "event", event);
 	if (ct)
 		json_object_set_new(obj, "ctid", json_integer(ct->ctid));
 	if (ct && ct->name[0])
