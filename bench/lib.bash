@@ -86,7 +86,7 @@ lodge_up() {
 	mkdir -p "$LODGE_VAR/templates"
 	chmod 0700 "$LODGE_VAR"
 	cp -a "$WORK/template" "$LODGE_VAR/templates/bench"
-	lodged --background
+	lodged --background 2>"$WORK/lodged.log"
 	LODGED_PID=$(<"$LODGE_ROOT/run/lodge/lodged.pid")
 }
 

@@ -14,6 +14,7 @@
 #include "ct/mounts.h"
 #include "ct/trace.h"
 #include "lib/cleanup.h"
+#include "lib/exit.h"
 
 #define ARGS_MAX 64u
 
@@ -210,7 +211,7 @@ static int exec_init(struct inside *in, struct lg_err *err)
 	lg_report(in->sock, LG_H_EXEC, NULL);
 	execve(init, in->argv, in->envp);
 	if (errno == ENOENT || errno == EACCES)
-		return lg_refuse(err, -errno, 0, "%s: %s", init,
+		return lg_refuse(err, -errno, LG_EXIT_BAD_TEMPLATE, "%s: %s", init,
 				 errno == ENOENT ? "there is no such program in the container"
 						 : "it is not executable");
 	return lg_fail(err, -errno, "%s", init);

@@ -149,37 +149,92 @@ void instances_free(struct daemon *d)
 	d->ncts = 0;
 }
 
+static void note_conf_time(struct instance *ct)
+{
+	struct stat st;
+	char name[32];
+
+	instance_conf_name(ct->ctid, name);
+	if (fstatat(ct->d->ct_fd, name, &st, 0) == 0)
+		ct->conf_mtime = st.st_mtim;
+}
+
 int instance_save(struct instance *ct, struct lg_err *err)
 {
 	char name[32];
+	int r;
 
 	instance_conf_name(ct->ctid, name);
-	return lg_conf_save(ct->conf, ct->d->ct_fd, name, err);
+	r = lg_conf_save(ct->conf, ct->d->ct_fd, name, err);
+	if (r == 0)
+		note_conf_time(ct);
+	return r;
 }
 
-void instance_reload(struct instance *ct)
+int instance_reload(struct instance *ct, struct lg_err *err)
 {
-	struct lg_conf *conf = NULL;
 	struct lg_addr addrs[IPS_MAX];
-	struct lg_err err = { 0 };
+	struct lg_conf *conf = NULL;
+	struct lg_limit_set limits;
 	struct lg_net_if ifc;
 	char name[32];
+	int r;
 
 	instance_conf_name(ct->ctid, name);
-	if (lg_conf_load(ct->d->ct_fd, name, &conf, &err) < 0) {
-		lg_log(LG_LOG_WARN, "%s: %s", instance_label(ct), err.msg);
-		return;
+	r = lg_conf_load(ct->d->ct_fd, name, &conf, err);
+	if (r == 0)
+		r = instance_limits(conf, &limits, err);
+	if (r < 0) {
+		lg_conf_free(conf);
+		err->exit_code = LG_EXIT_BAD_CONF;
+		return r;
+	}
+	if (ct->state == STATE_RUNNING) {
+		/* Its addresses and pins stay those it runs with; at its stop the file is read again. */
+		lg_conf_free(ct->conf);
+		ct->conf = conf;
+		ct->unsaved = true;
+		return 0;
 	}
 	alloc_give_back_addrs(ct);
 	lg_conf_free(ct->conf);
 	ct->conf = conf;
 	ct->unsaved = false;
+	note_conf_time(ct);
 	instance_refresh(ct);
 	instance_net_if(ct, &ifc, addrs);
-	if (alloc_take_addrs(ct, &err) < 0 ||
-	    (ifc.naddrs ? lg_net_pin(ct->d->net, &ifc, &err) :
-			  lg_net_unpin(ct->d->net, ifc.host_name, &err)) < 0)
-		lg_log(LG_LOG_WARN, "%s: %s", instance_label(ct), err.msg);
+	r = alloc_take_addrs(ct, err);
+	if (r == 0)
+		r = ifc.naddrs ? lg_net_pin(ct->d->net, &ifc, err) :
+				 lg_net_unpin(ct->d->net, ifc.host_name, err);
+	return r;
+}
+
+int instance_reload_if_changed(struct instance *ct, struct lg_err *err)
+{
+	struct stat st;
+	char name[32];
+
+	instance_conf_name(ct->ctid, name);
+	if (fstatat(ct->d->ct_fd, name, &st, 0) < 0)
+		return lg_fail(err, -errno, "its conf file '%s'", name);
+	if (st.st_mtim.tv_sec == ct->conf_mtime.tv_sec &&
+	    st.st_mtim.tv_nsec == ct->conf_mtime.tv_nsec)
+		return 0;
+	return instance_reload(ct, err);
+}
+
+/* Its layer's folder is as old as it is; every change makes the conf file anew. */
+static int64_t created_at(const struct daemon *d, uint32_t ctid, int64_t otherwise)
+{
+	struct statx sx;
+	char path[32];
+
+	snprintf(path, sizeof(path), "ct/%u", ctid);
+	if (statx(d->var_fd, path, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &sx) < 0 ||
+	    !(sx.stx_mask & STATX_BTIME))
+		return otherwise;
+	return sx.stx_btime.tv_sec;
 }
 
 static void load_one(struct daemon *d, const char *file, uint32_t ctid)
@@ -198,8 +253,10 @@ static void load_one(struct daemon *d, const char *file, uint32_t ctid)
 		lg_log(LG_LOG_ERR, "%s", err.msg);
 		return;
 	}
-	if (fstatat(d->ct_fd, file, &st, 0) == 0)
-		ct->created_at = st.st_mtime;
+	if (fstatat(d->ct_fd, file, &st, 0) == 0) {
+		ct->created_at = created_at(d, ctid, st.st_mtime);
+		ct->conf_mtime = st.st_mtim;
+	}
 }
 
 int instances_load(struct daemon *d, struct lg_err *err)

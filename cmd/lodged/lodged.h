@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
+#include <time.h>
 
 #include "cgroup/cgroup.h"
 #include "cgroup/limits.h"
@@ -72,7 +73,8 @@ struct instance {
 	int console_wait[4];		/* consoles attached before start; -1 = free */
 	sd_event_source *sweep;		/* retries the removal of a cgroup that is still busy */
 	unsigned int sweeps;
-	bool unsaved;			/* conf differs from the file until it stops */
+	struct timespec conf_mtime;	/* of the file that conf is */
+	bool unsaved;			/* conf and file may differ until it stops */
 	bool restart_wanted;		/* the guest asked for a reboot, or `restart` stopped it */
 };
 
@@ -143,7 +145,10 @@ void instance_remove(struct instance *ct);
 /* The conf was changed: the copies of its values are read again. */
 void instance_refresh(struct instance *ct);
 int instance_save(struct instance *ct, struct lg_err *err);
-void instance_reload(struct instance *ct);	/* the conf file's word counts again */
+/* The conf file's word counts again. On failure (-EINVAL with LG_EXIT_BAD_CONF, ...) all is as before. */
+int instance_reload(struct instance *ct, struct lg_err *err);
+/* Reload it if an administrator has changed the file meanwhile. */
+int instance_reload_if_changed(struct instance *ct, struct lg_err *err);
 const char *instance_label(const struct instance *ct);	/* "101" or "101 (web)", until the next call */
 void instance_conf_name(uint32_t ctid, char buf[32]);	/* "101.conf" */
 unsigned int instance_addrs(const struct instance *ct, struct lg_addr addrs[IPS_MAX]);

@@ -208,8 +208,9 @@ static int serve(struct daemon *d, struct lg_err *err)
 
 static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *arg)
 {
-	(void)si;
 	(void)arg;
+	lg_log(LG_LOG_INFO, "ended by signal %u of process %u; what runs goes on", si->ssi_signo,
+	       si->ssi_pid);
 	return sd_event_exit(sd_event_source_get_event(s), 0);
 }
 
@@ -329,6 +330,8 @@ static int run_daemon(struct daemon *d, int ready_fd)
 	       d->ncts == 1 ? "" : "s");
 	r = sd_event_loop(d->event);
 	sd_notify(0, "STOPPING=1");
+	if (r < 0)
+		lg_log(LG_LOG_ERR, "the event loop failed: %s", strerror(-r));
 	end(d);
 	return r < 0 ? LG_EXIT_SYSTEM : 0;
 }

@@ -327,7 +327,7 @@ static int commit(struct change *c, struct lg_err *err)
 	ct->conf = c->conf;
 	if (c->save)
 		r = instance_save(ct, err);
-	ct->unsaved = !c->save;
+	ct->unsaved = ct->unsaved || !c->save;
 	if (r < 0) {
 		ct->conf = old;
 		err->exit_code = LG_EXIT_SAVE;
@@ -407,10 +407,14 @@ static void set(struct lg_vcall *call, const json_t *params, struct change *c)
 	c->applied = json_array();
 	c->needs_restart = json_array();
 	c->warnings = json_array();
-	c->conf = lg_conf_copy(c->ct->conf);
-	if (!c->conf)
+	/* What an administrator wrote into the file meanwhile must not be lost by a save. */
+	if (c->save && !c->ct->unsaved)
+		instance_reload_if_changed(c->ct, &err);
+	if (!err.code)
+		c->conf = lg_conf_copy(c->ct->conf);
+	if (!err.code && !c->conf)
 		lg_fail(&err, -ENOMEM, "copy its configuration");
-	else if (state_allows(c->ct, VERB_SET, &err) == 0 && change(c, params, &err) == 0)
+	else if (!err.code && state_allows(c->ct, VERB_SET, &err) == 0 && change(c, params, &err) == 0)
 		emit_event(c->ct->d, c->rename ? "renamed" : "changed", c->ct, NULL);
 	answer_set(call, c, &err);
 	lg_conf_free(c->conf);

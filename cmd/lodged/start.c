@@ -35,9 +35,12 @@ static int check_conf(void *ctx, struct lg_err *err)
 {
 	struct op *op = ctx;
 	struct instance *ct = op->ct;
-	const char *template = lg_conf_get(ct->conf, "OSTEMPLATE");
+	const char *template;
 	uint64_t disabled = 0;
 
+	if (instance_reload_if_changed(ct, err) < 0)
+		return err->code;
+	template = lg_conf_get(ct->conf, "OSTEMPLATE");
 	if (!op->force && lg_setting_value(ct->conf, "disabled", 0, &disabled, err) == 0 && disabled)
 		return lg_refuse(err, -EPERM, LG_EXIT_DISABLED,
 				 "it is disabled: use --force or set --disabled no");

@@ -69,6 +69,7 @@ static void swept(struct instance *ct)
 {
 	struct op *op = ct->op;
 	bool reboot = ct->restart_wanted;
+	struct lg_err err = { 0 };
 	char name[40];
 
 	snprintf(name, sizeof(name), "shim/%u.sock", ct->ctid);
@@ -76,8 +77,8 @@ static void swept(struct instance *ct)
 	snprintf(name, sizeof(name), "%u.exit", ct->ctid);
 	unlinkat(ct->d->run_ct_fd, name, 0);
 	runtime_forget(ct);
-	if (ct->unsaved)
-		instance_reload(ct);
+	if (ct->unsaved && instance_reload(ct, &err) < 0)
+		lg_log(LG_LOG_WARN, "%s: %s", instance_label(ct), err.msg);
 	ct->restart_wanted = false;
 	if (op && op->then)
 		op->then(op);

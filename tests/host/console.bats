@@ -91,15 +91,13 @@ detached() { ! kill -0 "$CONSOLE" 2>/dev/null; }
 	is "$(cat "$BATS_TEST_TMPDIR/out")" finished "the writer"
 }
 
-@test "an attached console outlives a restart of the container" {
+@test "when the container stops, an attached console says so and ends" {
 	ct 101
 	attach 101
-	lodge restart --fast 101
-	attached
-	in_ct 101 sh -c 'echo after-restart >/dev/console'
-	wait_for 5 on_screen after-restart
-	printf '\r\033.' >&9
-	wait_for 5 detached
+	lodge stop --fast 101
+	ended "$CONSOLE"
+	is "$ENDED" 0 "status"
+	on_screen 'closed: it was stopped'
 }
 
 @test "two watchers see the same" {

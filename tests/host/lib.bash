@@ -283,6 +283,9 @@ make_probe() {
 # host_down: end everything and compare. Fails when something is left behind.
 host_down() {
 	[ -n "${LG_STATE:-}" ] || return 0
+	# bats calls teardown_file once more when it failed.
+	[ ! -e "$LG_STATE/down" ] || return 1
+	: >"$LG_STATE/down"
 	local bad=0
 	destroy_all || bad=1
 	wait_for 10 trash_is_empty || bad=1
@@ -301,7 +304,7 @@ host_down() {
 	fi
 	if [ "$bad" != 0 ]; then
 		diff "$LG_STATE/before" "$LG_STATE/after" | sed -n 's/^[<>]/& /p'
-		echo "lodged's last words:" && tail -n 30 "$LG_STATE/lodged.log"
+		echo "lodged's last words (its files are in $LODGE_ROOT):" && tail -n 30 "$LG_STATE/lodged.log"
 		return 1
 	fi >&2
 	rm -rf "$LODGE_ROOT"
