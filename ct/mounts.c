@@ -64,7 +64,6 @@ static const struct {
 	const char *why;
 } covered[] = {
 	{ "/proc/kcore",	 "an image of the host's memory that search and backup programs try to read" },
-	{ "/proc/sysrq-trigger", "acts on the host" },
 	{ "/proc/keys",		 "keys of every process with the same user id" },
 	{ "/proc/timer_list",	 "timers of the host's programs" },
 	{ "/proc/sched_debug",	 "the host's run queues, on older kernels" },
