@@ -15,6 +15,7 @@
 #include "ct/trace.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
+#include "lib/file.h"
 
 #define ARGS_MAX 64u
 
@@ -203,6 +204,28 @@ static int wait_go(struct inside *in, struct lg_err *err)
 	return wait_for(in, LG_H_GO, NULL, err);
 }
 
+/*
+ * A new network namespace takes after the host's: it must not forward because the host does. And
+ * ping is for every user, as systemd says of ordinary hosts; the numbers it uses for that do not
+ * exist in here. What this kernel lacks is no reason not to start.
+ */
+static int set_sysctls(struct inside *in, struct lg_err *err)
+{
+	static const struct {
+		const char *path, *value;
+	} settings[] = {
+		{ "/proc/sys/net/ipv4/ip_forward", "0" },
+		{ "/proc/sys/net/ipv4/ping_group_range", "0 65535" },
+	};
+
+	(void)in;
+	(void)err;
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+		if (lg_file_write(AT_FDCWD, settings[i].path, settings[i].value, NULL) < 0)
+			lg_trace(settings[i].path);
+	return 0;
+}
+
 static int exec_init(struct inside *in, struct lg_err *err)
 {
 	const char *init = in->start->init;
@@ -233,6 +256,7 @@ static const struct {
 	{ "make devices",	make_devices },
 	{ "leave the host",	detach_host },	/* from here on every path is inside */
 	{ "make the console",	make_console },
+	{ "set kernel settings", set_sysctls },
 	{ "hide paths",		hide_paths },
 	{ "place files",	place_files },
 	{ "take the console",	take_console },

@@ -427,6 +427,7 @@ void api_create(struct lg_vcall *call, const json_t *params, void *ctx)
 		lg_vcall_fail(call, &err);
 		return;
 	}
+	instance_link_name(c.ct, NULL, c.ct->name);
 	emit_event(c.d, "created", c.ct, NULL);
 	if (!lg_json_bool(params, "start", false)) {
 		lg_vcall_reply(call, json_pack("{s:o}", "instance",

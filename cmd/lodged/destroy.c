@@ -85,6 +85,7 @@ static void forget(struct instance *ct)
 	struct daemon *d = ct->d;
 	char name[48];
 
+	instance_link_name(ct, ct->name, NULL);
 	lg_root_link(&d->root, ct->ctid, 0, name);
 	lg_net_unpin(d->net, name, NULL);
 	alloc_give_back_addrs(ct);

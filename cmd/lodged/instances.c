@@ -224,6 +224,25 @@ int instance_reload_if_changed(struct instance *ct, struct lg_err *err)
 	return instance_reload(ct, err);
 }
 
+void instance_link_name(struct instance *ct, const char *old_name, const char *name)
+{
+	char link[16 + LG_NAME_MAX], target[48];
+
+	if (old_name && *old_name && (!name || strcmp(old_name, name) != 0)) {
+		snprintf(link, sizeof(link), "names/%s", old_name);
+		unlinkat(ct->d->etc_fd, link, 0);
+	}
+	if (!name || !*name)
+		return;
+	snprintf(link, sizeof(link), "names/%s", name);
+	snprintf(target, sizeof(target), "../ct/%u.conf", ct->ctid);
+	unlinkat(ct->d->etc_fd, link, 0);
+	/* Only for people and their scripts: lodged itself goes by what the conf files say. */
+	if (symlinkat(target, ct->d->etc_fd, link) < 0)
+		lg_log(LG_LOG_WARN, "%s: no link for its name: %s", instance_label(ct),
+		       strerror(errno));
+}
+
 /* Its layer's folder is as old as it is; every change makes the conf file anew. */
 static int64_t created_at(const struct daemon *d, uint32_t ctid, int64_t otherwise)
 {

@@ -145,6 +145,8 @@ void instance_remove(struct instance *ct);
 /* The conf was changed: the copies of its values are read again. */
 void instance_refresh(struct instance *ct);
 int instance_save(struct instance *ct, struct lg_err *err);
+/* ETC/names/NAME -> ../ct/ID.conf, as scripts written for vzctl look for it. NULL: none. */
+void instance_link_name(struct instance *ct, const char *old_name, const char *name);
 /* The conf file's word counts again. On failure (-EINVAL with LG_EXIT_BAD_CONF, ...) all is as before. */
 int instance_reload(struct instance *ct, struct lg_err *err);
 /* Reload it if an administrator has changed the file meanwhile. */

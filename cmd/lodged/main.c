@@ -72,7 +72,8 @@ static int make_folders(struct daemon *d, struct lg_err *err)
 		const char *base, *sub;
 		mode_t mode;
 	} folders[] = {
-		{ d->root.etc, "ct", 0755 },	      { d->root.var, "ct", 0700 },
+		{ d->root.etc, "ct", 0755 },	      { d->root.etc, "names", 0755 },
+		{ d->root.var, "ct", 0700 },
 		{ d->root.var, "templates", 0700 },   { d->root.var, "cache", 0700 },
 		{ d->root.var, "trash", 0700 },	      { d->root.var, "root", 0700 },
 		{ d->root.var, "log/console", 0700 }, { d->root.run, "ct", 0700 },

@@ -322,8 +322,10 @@ static int commit(struct change *c, struct lg_err *err)
 	struct lg_conf *old = ct->conf;
 	struct lg_addr addrs[IPS_MAX];
 	unsigned int n = instance_addrs(ct, addrs);
+	char old_name[sizeof(ct->name)];
 	int r = 0;
 
+	memcpy(old_name, ct->name, sizeof(old_name));
 	ct->conf = c->conf;
 	if (c->save)
 		r = instance_save(ct, err);
@@ -337,6 +339,8 @@ static int commit(struct change *c, struct lg_err *err)
 	release_addrs(c, addrs, n);
 	lg_conf_free(old);
 	instance_refresh(ct);
+	if (c->save)
+		instance_link_name(ct, old_name, ct->name);
 	return 0;
 }
 
