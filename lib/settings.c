@@ -2,15 +2,12 @@
 #include "lib/settings.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/parse.h"
-
-#define WEIGHT_TO_UNITS 10u	/* CPUUNITS 1000 is vzctl's normal share, weight 100 the kernel's */
+#include "lib/setting_type.h"
 
 /* clang-format off */
 const struct lg_setting lg_settings[] = {
@@ -112,259 +109,16 @@ const struct lg_setting *lg_setting_by_vz_opt(const char *opt)
 	return NULL;
 }
 
-static char *format_u64(const char *fmt_before, uint64_t v)
-{
-	char *text;
-
-	return asprintf(&text, "%s%" PRIu64, fmt_before, v) < 0 ? NULL : text;
-}
-
 static const char *label(const struct lg_setting *s)
 {
 	return s->name ? s->name : s->vz_opt;
-}
-
-static int check_range(const struct lg_setting *s, uint64_t v, struct lg_err *err)
-{
-	if (v >= s->min && (s->max == 0 || v <= s->max))
-		return 0;
-	if (s->type == LG_SET_PAGES)
-		return lg_refuse(err, -ERANGE, LG_EXIT_BAD_VALUE, "less than %" PRIu64 " KiB",
-				 s->min >> 10);
-	return lg_refuse(err, -ERANGE, LG_EXIT_BAD_VALUE, "outside %" PRIu64 " to %" PRIu64, s->min,
-			 s->max);
-}
-
-/* Every word of a blank-separated list through @check. */
-static int check_words(const char *list, int (*check)(const char *word, struct lg_err *err),
-		       struct lg_err *err)
-{
-	const char *p = list;
-	char word[256];
-
-	while (*(p += strspn(p, " \t"))) {
-		size_t len = strcspn(p, " \t");
-		int r;
-
-		if (len >= sizeof(word))
-			return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE, "a word is too long");
-		snprintf(word, sizeof(word), "%.*s", (int)len, p);
-		r = check(word, err);
-		if (r < 0)
-			return r;
-		p += len;
-	}
-	return 0;
-}
-
-static int check_ip_word(const char *word, struct lg_err *err)
-{
-	struct lg_addr addr;
-	int r;
-
-	if (strcmp(word, "auto") == 0)
-		return 0;
-	r = lg_parse_addr(word, &addr, err);
-	if (r < 0 && err)
-		err->exit_code = LG_EXIT_BAD_IP;
-	return r;
-}
-
-static int check_nameserver_word(const char *word, struct lg_err *err)
-{
-	struct lg_addr addr;
-	int r;
-
-	if (strcmp(word, "inherit") == 0)
-		return 0;
-	r = lg_parse_addr(word, &addr, err);
-	if (r == 0 && addr.has_prefix)
-		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE,
-				 "'%s': a DNS server's address has no prefix", word);
-	return r;
-}
-
-static int check_domain_word(const char *word, struct lg_err *err)
-{
-	return lg_check_hostname(word, err);
-}
-
-static int check_text(const char *value, struct lg_err *err)
-{
-	if (strlen(value) > 1024)
-		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE, "longer than 1024 bytes");
-	for (const unsigned char *p = (const unsigned char *)value; *p; p++)
-		if (*p < ' ' || *p == 0x7f)
-			return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE,
-					 "control characters are not allowed");
-	return 0;
-}
-
-static int check_caps_text(const char *value, struct lg_err *err)
-{
-	const char *p = value;
-
-	while (*p) {
-		size_t name = strspn(p, "abcdefghijklmnopqrstuvwxyz_0123456789");
-		size_t word = strcspn(p, ", ");
-		bool known = (word == name + 3 && strncmp(p + name, ":on", 3) == 0) ||
-			     (word == name + 4 && strncmp(p + name, ":off", 4) == 0);
-
-		if (name == 0 || !known)
-			return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE,
-					 "'%s' is not name:on or name:off", p);
-		p += word;
-		p += strspn(p, ", ");
-	}
-	return 0;
-}
-
-static int pages_to_conf(const struct lg_setting *s, const char *value, char **ret,
-			 struct lg_err *err)
-{
-	uint64_t barrier, limit;
-	int r = lg_parse_pair(value, strchr(value, ':') || !s->name ? LG_PAGE : 1, &barrier, &limit,
-			      err);
-
-	if (r == 0)
-		r = check_range(s, limit, err);
-	if (r < 0)
-		return r;
-	*ret = limit == LG_UNLIMITED ? strdup("0:unlimited") : format_u64("0:", limit / LG_PAGE);
-	return 0;
-}
-
-static int pair_to_conf(const struct lg_setting *s, const char *value, char **ret,
-			struct lg_err *err)
-{
-	uint64_t barrier, limit;
-	int r = lg_parse_pair(value, 1, &barrier, &limit, err);
-
-	if (r < 0)
-		return r;
-	if (limit == LG_UNLIMITED) {
-		*ret = strdup("unlimited:unlimited");
-		return 0;
-	}
-	r = check_range(s, limit, err);
-	if (r < 0)
-		return r;
-	if (barrier > limit)
-		barrier = limit;
-	if (asprintf(ret, "%" PRIu64 ":%" PRIu64, barrier, limit) < 0)
-		*ret = NULL;
-	return 0;
-}
-
-static int number_to_conf(const struct lg_setting *s, const char *value, char **ret,
-			  struct lg_err *err)
-{
-	uint64_t v;
-	int r;
-
-	switch ((int)s->type) {
-	case LG_SET_CPUS:
-		r = lg_parse_cpus(value, &v, err);
-		if (r == 0 && v == LG_UNLIMITED)
-			v = 0;
-		break;
-	case LG_SET_SECONDS:
-		r = lg_parse_seconds(value, &v, err);
-		break;
-	case LG_SET_CPU_WEIGHT:
-		r = lg_parse_u64(value, s->min, s->max, &v, err);
-		if (r == 0)
-			v *= WEIGHT_TO_UNITS;
-		break;
-	default:
-		r = lg_parse_u64(value, s->min, s->max, &v, err);
-		break;
-	}
-	if (r == 0)
-		*ret = format_u64("", v);
-	return r;
-}
-
-static int bool_to_conf(const char *value, char **ret, struct lg_err *err)
-{
-	bool v;
-	int r = lg_parse_bool(value, &v, err);
-
-	if (r == 0)
-		*ret = strdup(v ? "yes" : "no");
-	return r;
-}
-
-/* Types whose form is the same in the file: only checked. */
-static int check_plain(const struct lg_setting *s, const char *value, struct lg_err *err)
-{
-	switch (s->type) {
-	case LG_SET_NAME:
-		return lg_check_name(value, err);
-	case LG_SET_HOSTNAME:
-		return lg_check_hostname(value, err);
-	case LG_SET_TEMPLATE:
-		return lg_check_template_name(value, err);
-	case LG_SET_ADDRS:
-		return check_words(value, check_ip_word, err);
-	case LG_SET_NAMESERVERS:
-		return check_words(value, check_nameserver_word, err);
-	case LG_SET_WORDS:
-		return check_words(value, check_domain_word, err);
-	case LG_SET_CAPS:
-		return check_caps_text(value, err);
-	case LG_SET_TEXT:
-	case LG_SET_KEPT:
-	case LG_SET_BOOL:
-	case LG_SET_NUMBER:
-	case LG_SET_SECONDS:
-	case LG_SET_PAGES:
-	case LG_SET_COUNT_PAIR:
-	case LG_SET_CPUS:
-	case LG_SET_CPU_WEIGHT:
-		break;
-	}
-	return check_text(value, err);
-}
-
-static int convert(const struct lg_setting *s, const char *value, char **ret, struct lg_err *err)
-{
-	int r;
-
-	switch (s->type) {
-	case LG_SET_PAGES:
-		return pages_to_conf(s, value, ret, err);
-	case LG_SET_COUNT_PAIR:
-		return pair_to_conf(s, value, ret, err);
-	case LG_SET_NUMBER:
-	case LG_SET_SECONDS:
-	case LG_SET_CPUS:
-	case LG_SET_CPU_WEIGHT:
-		return number_to_conf(s, value, ret, err);
-	case LG_SET_BOOL:
-		return bool_to_conf(value, ret, err);
-	case LG_SET_TEXT:
-	case LG_SET_NAME:
-	case LG_SET_HOSTNAME:
-	case LG_SET_TEMPLATE:
-	case LG_SET_ADDRS:
-	case LG_SET_NAMESERVERS:
-	case LG_SET_WORDS:
-	case LG_SET_CAPS:
-	case LG_SET_KEPT:
-		break;
-	}
-	r = check_plain(s, value, err);
-	if (r == 0)
-		*ret = strdup(value);
-	return r;
 }
 
 int lg_setting_to_conf(const struct lg_setting *s, const char *value, char **ret,
 		       struct lg_err *err)
 {
 	char *text = NULL;
-	int r = convert(s, value, &text, err);
+	int r = lg_setting_types[s->type].to_conf(s, value, &text, err);
 
 	if (r < 0) {
 		int exit_code = err ? err->exit_code : 0;
@@ -380,90 +134,19 @@ int lg_setting_to_conf(const struct lg_setting *s, const char *value, char **ret
 	return 0;
 }
 
-/* The number in a conf value, in the unit that the API speaks of. */
-static int parse_conf_number(const struct lg_setting *s, const char *conf, uint64_t *ret,
-			     struct lg_err *err)
-{
-	uint64_t barrier, v = 0;
-	bool yes = false;
-	int r;
-
-	switch ((int)s->type) {
-	case LG_SET_PAGES:
-		r = lg_parse_pair(conf, LG_PAGE, &barrier, &v, err);
-		break;
-	case LG_SET_COUNT_PAIR:
-		r = lg_parse_pair(conf, 1, &barrier, &v, err);
-		break;
-	case LG_SET_CPUS:
-		r = lg_parse_u64(conf, 0, 100000000, &v, err);
-		if (r == 0 && v == 0)
-			v = LG_UNLIMITED;
-		break;
-	case LG_SET_CPU_WEIGHT:
-		r = lg_parse_u64(conf, 1, 500000, &v, err);
-		if (r == 0)
-			v = v / WEIGHT_TO_UNITS ? v / WEIGHT_TO_UNITS : 1;
-		if (r == 0 && v > 10000)
-			v = 10000;
-		break;
-	case LG_SET_BOOL:
-		r = lg_parse_bool(conf, &yes, err);
-		v = yes;
-		break;
-	case LG_SET_SECONDS:
-		r = lg_parse_seconds(conf, &v, err);
-		break;
-	default:
-		r = lg_parse_u64(conf, 0, UINT64_MAX - 1, &v, err);
-		break;
-	}
-	if (r == 0)
-		*ret = v;
-	return r;
-}
-
-static char *format_number(const struct lg_setting *s, uint64_t v)
-{
-	char size[16], *text = NULL;
-
-	if (v == LG_UNLIMITED)
-		return strdup("unlimited");
-	if (s->type == LG_SET_PAGES) {
-		lg_format_size(v, size);
-		return strdup(size);
-	}
-	if (s->type == LG_SET_BOOL)
-		return strdup(v ? "yes" : "no");
-	if (s->type == LG_SET_CPUS && v % 100) {
-		if (asprintf(&text, "%" PRIu64 ".%02u", v / 100, (unsigned int)(v % 100)) < 0)
-			return NULL;
-		if (text[strlen(text) - 1] == '0')
-			text[strlen(text) - 1] = '\0';
-		return text;
-	}
-	return format_u64("", s->type == LG_SET_CPUS ? v / 100 : v);
-}
-
-static bool is_numeric(const struct lg_setting *s)
-{
-	return s->type == LG_SET_PAGES || s->type == LG_SET_COUNT_PAIR || s->type == LG_SET_CPUS ||
-	       s->type == LG_SET_CPU_WEIGHT || s->type == LG_SET_BOOL ||
-	       s->type == LG_SET_NUMBER || s->type == LG_SET_SECONDS;
-}
-
 int lg_setting_from_conf(const struct lg_setting *s, const char *conf, char **ret,
 			 struct lg_err *err)
 {
+	const struct lg_setting_type_ops *type = &lg_setting_types[s->type];
 	char *text;
 	uint64_t v;
 	int r;
 
-	if (is_numeric(s)) {
-		r = parse_conf_number(s, conf, &v, err);
+	if (type->number) {
+		r = type->number(s, conf, &v, err);
 		if (r < 0)
 			return lg_within(err, r, "%s", s->key);
-		text = format_number(s, v);
+		text = v == LG_UNLIMITED ? strdup("unlimited") : type->format(v);
 	} else {
 		text = strdup(conf);
 	}
@@ -480,13 +163,13 @@ int lg_setting_value(const struct lg_conf *conf, const char *name, uint64_t othe
 	const char *text;
 	int r;
 
-	if (!s || !is_numeric(s))
+	if (!s || !lg_setting_types[s->type].number)
 		return lg_refuse(err, -EINVAL, 0, "no numeric setting is called '%s'", name);
 	text = lg_conf_get(conf, s->key);
 	if (!text || !*text) {
 		*ret = otherwise;
 		return 0;
 	}
-	r = parse_conf_number(s, text, ret, err);
+	r = lg_setting_types[s->type].number(s, text, ret, err);
 	return r < 0 ? lg_within(err, r, "%s=\"%s\"", s->key, text) : 0;
 }

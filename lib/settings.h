@@ -24,6 +24,7 @@ enum lg_setting_type {
 	LG_SET_NUMBER,		/* min to max */
 	LG_SET_SECONDS,
 	LG_SET_PAGES,		/* API: a size; conf: "0:PAGES" (barrier:limit of UBC) */
+	LG_SET_SIZE,		/* API: a size or "unlimited"; conf: bytes */
 	LG_SET_COUNT_PAIR,	/* API: a number or "unlimited"; conf: "n:n" */
 	LG_SET_CPUS,		/* API: cores or percent; conf: percent of one core, 0 = none */
 	LG_SET_CPU_WEIGHT,	/* API: 1 to 10000; conf: CPUUNITS, ten times that */
@@ -32,6 +33,7 @@ enum lg_setting_type {
 	LG_SET_WORDS,		/* list of words */
 	LG_SET_CAPS,		/* vzctl's name:on,name:off */
 	LG_SET_KEPT,		/* vzctl's, without meaning here: kept, one warning */
+	LG_SET_COUNT_,
 };
 
 enum lg_setting_flag {

@@ -12,19 +12,11 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "cmd/lodged/lodged.h"
+#include "cmd/lodged/doctor.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
-struct report {
-	struct daemon *d;
-	json_t *checks;
-};
-
-static void say(struct report *r, const char *area, const char *level, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-
-static void say(struct report *r, const char *area, const char *level, const char *fmt, ...)
+void say(struct report *r, const char *area, const char *level, const char *fmt, ...)
 {
 	char text[512];
 	va_list ap;
@@ -36,7 +28,7 @@ static void say(struct report *r, const char *area, const char *level, const cha
 						   "text", text));
 }
 
-static long read_number(const char *path)
+long doctor_number(const char *path)
 {
 	lg_autofree char *text = NULL;
 	long v;
@@ -63,7 +55,7 @@ static void check_kernel(struct report *r)
 
 static void check_userns(struct report *r)
 {
-	long max = read_number("/proc/sys/user/max_user_namespaces");
+	long max = doctor_number("/proc/sys/user/max_user_namespaces");
 
 	if (max == 0)
 		say(r, "user namespaces", "bad",
@@ -100,7 +92,7 @@ static void check_forwarding(struct report *r)
 		return;
 	}
 	lg_format_addr(&r->d->net_conf.gw4, true, buf);
-	if (read_number("/proc/sys/net/ipv4/ip_forward") == 1)
+	if (doctor_number("/proc/sys/net/ipv4/ip_forward") == 1)
 		say(r, "network", "ok", "bridge %s, gateway %s, forwarding is on",
 		    r->d->net_conf.bridge, buf);
 	else
@@ -109,7 +101,7 @@ static void check_forwarding(struct report *r)
 
 static void check_bridge_filter(struct report *r)
 {
-	if (read_number("/proc/sys/net/bridge/bridge-nf-call-iptables") == 1)
+	if (doctor_number("/proc/sys/net/bridge/bridge-nf-call-iptables") == 1)
 		say(r, "network", "off",
 		    "bridge-nf-call-iptables is 1: the host's rules see bridged frames too, which "
 		    "costs throughput");
@@ -205,7 +197,7 @@ static void check_limits_of_host(struct report *r)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
-		long v = read_number(limits[i].path);
+		long v = doctor_number(limits[i].path);
 
 		if (v >= 0 && v < limits[i].wanted)
 			say(r, "host limits", "off", "%s is %ld: low for many containers",

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LODGED_CHANGE_H
+#define LODGED_CHANGE_H
+
+/*
+ * A change of an instance's settings (set.c). What a group of settings does to a running instance is an
+ * applier: a row of the table in set.c, its functions in a file of its own.
+ */
+
+#include "cmd/lodged/lodged.h"
+
+struct change {
+	struct instance *ct;		/* its conf is the one before */
+	struct lg_conf *conf;		/* the changed copy */
+	bool save;
+	bool rename;			/* the call was Rename: its answer is shorter */
+	json_t *applied, *needs_restart, *warnings;
+};
+
+struct applier {
+	/* Is the changed conf a sound one? Runs before anything is applied; may be NULL. */
+	int (*check)(struct change *c, struct lg_err *err);
+	/* Make it true, also on what runs. Has changed nothing when it fails, or undo() mends it. */
+	int (*apply)(struct change *c, struct lg_err *err);
+	/* Back to what c->ct->conf says, because this or a later applier failed; may be NULL. */
+	void (*undo)(struct change *c);
+};
+
+/** change_runs() - is there something running that has to be changed? */
+static inline bool change_runs(const struct change *c)
+{
+	return c->ct->state == STATE_RUNNING;
+}
+
+/** change_keeps() - has @key the same value before and after? */
+bool change_keeps(const struct change *c, const char *key);
+
+/* ---- set_net.c ---- */
+
+extern const struct applier apply_network;
+
+/** change_add_ip() / change_remove_ip() - add_ip and del_ip of the call to the changed conf. */
+int change_add_ip(struct change *c, const char *text, struct lg_err *err);
+int change_remove_ip(struct change *c, const char *text, struct lg_err *err);
+
+/** change_release_ips() - the change is made: addresses that it gave up are free for others. */
+void change_release_ips(struct change *c, const struct lg_addr *old, unsigned int nold);
+
+/* ---- set_limits.c ---- */
+
+extern const struct applier apply_limits;
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LODGED_DOCTOR_H
+#define LODGED_DOCTOR_H
+
+/* The checks of `lodge doctor`: rows of the table in doctor.c, their functions there or in files of their own. */
+
+#include "cmd/lodged/lodged.h"
+
+struct report {
+	struct daemon *d;
+	json_t *checks;
+};
+
+/**
+ * say() - one line of the report
+ * @level:	"ok", "off" (does not work, and what that means) or "bad" (lodge cannot do its work)
+ */
+void say(struct report *r, const char *area, const char *level, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/** doctor_number() - the number a small file begins with; -1 when there is none. */
+long doctor_number(const char *path);
+
+#endif
