@@ -102,11 +102,8 @@ daemon_start() {
 		return
 	fi
 	daemon_stop
-	mkdir -p "$VAR/log"
-	chmod 0700 "$VAR"
-	# It must not keep the caller's output open.
-	"$LODGED" --background </dev/null >>"$VAR/log/lodged.log" 2>&1 {TELL_FD}>&- ||
-		{ tail -n 5 "$VAR/log/lodged.log" && return 1; }
+	# What it says goes to $VAR/log/lodged.log; why it did not start, to us.
+	"$LODGED" --background
 }
 
 # daemon_stop: end it; its unit stays enabled.

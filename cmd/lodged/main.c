@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "cmd/lodged/lodged.h"
+#include "ct/fds.h"
 #include "ct/seccomp.h"
 #include "ct/trace.h"
 #include "io.lodge.varlink.h"
@@ -25,6 +26,8 @@
 #include "lib/exit.h"
 #include "lib/file.h"
 #include "lib/log.h"
+
+#define LOG_MAX (4u << 20)	/* of the file that a daemon in the background writes */
 
 static const struct lg_vmethod methods[] = {
 	{ "io.lodge.Create", api_create },
@@ -314,6 +317,14 @@ static void end(struct daemon *d)
 	sd_event_unref(d->event);
 }
 
+/* @ready_fd: -1, or where who started us waits for an empty text when we answer, else for the reason. */
+static void tell(int ready_fd, const char *text)
+{
+	if (ready_fd >= 0 && write(ready_fd, text, strlen(text) + 1) < 0)
+		lg_log(LG_LOG_WARN, "nobody waits for this daemon");
+	lg_close(ready_fd);
+}
+
 static int run_daemon(struct daemon *d, int ready_fd)
 {
 	struct lg_err err = { 0 };
@@ -321,12 +332,11 @@ static int run_daemon(struct daemon *d, int ready_fd)
 
 	if (r < 0) {
 		lg_log(LG_LOG_ERR, "%s", err.msg);
+		tell(ready_fd, err.msg);
 		return err.exit_code ? err.exit_code : LG_EXIT_SYSTEM;
 	}
 	sd_notify(0, "READY=1");
-	if (ready_fd >= 0 && write(ready_fd, "", 1) < 0)
-		lg_log(LG_LOG_WARN, "nobody waits for this daemon");
-	lg_close(ready_fd);
+	tell(ready_fd, "");
 	lg_log(LG_LOG_INFO, "lodged " LODGE_VERSION ": %zu instance%s", d->ncts,
 	       d->ncts == 1 ? "" : "s");
 	r = sd_event_loop(d->event);
@@ -337,30 +347,60 @@ static int run_daemon(struct daemon *d, int ready_fd)
 	return r < 0 ? LG_EXIT_SYSTEM : 0;
 }
 
+/*
+ * Nothing of the caller's stays open: who reads the other end of his pipe waits for its end. What the
+ * daemon and its helpers say goes to a file.
+ */
+static int let_go_of_caller(const struct daemon *d, int *ready_fd, struct lg_err *err)
+{
+	int *const keep[] = { ready_fd };
+	int r = lg_fds_keep(keep, ARRAY_SIZE(keep));
+	lg_autoclose int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	static char path[300];
+
+	if (r < 0)
+		return lg_fail(err, r, "close what is the caller's");
+	setsid();
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+		return lg_fail(err, -errno, "open /dev/null");
+	snprintf(path, sizeof(path), "%s/log", d->root.var);
+	r = lg_mkdir_all(path, 0700, err);
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "%s/log/lodged.log", d->root.var);
+	return lg_log_to_file(path, LOG_MAX, err);
+}
+
+static int run_in_background(struct daemon *d, int ready_fd)
+{
+	struct lg_err err = { 0 };
+
+	if (let_go_of_caller(d, &ready_fd, &err) < 0) {
+		tell(ready_fd, err.msg);
+		return LG_EXIT_SYSTEM;
+	}
+	return run_daemon(d, ready_fd);
+}
+
 /* The parent returns when the child answers on its socket, or with its failure. */
 static int go_to_background(struct daemon *d)
 {
+	char text[sizeof(((struct lg_err *)NULL)->msg)] = "it ended before it answered";
 	int pipefd[2], status = LG_EXIT_SYSTEM;
 	pid_t pid;
-	char byte;
 
 	if (pipe2(pipefd, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
 		lg_log(LG_LOG_ERR, "go to the background: %s", strerror(errno));
 		return LG_EXIT_SYSTEM;
 	}
 	if (pid == 0) {
-		int log;
-
 		close(pipefd[0]);
-		setsid();
-		log = open("/dev/null", O_RDWR | O_CLOEXEC);
-		dup2(log, STDIN_FILENO);
-		dup2(log, STDOUT_FILENO);
-		_exit(run_daemon(d, pipefd[1]));
+		_exit(run_in_background(d, pipefd[1]));
 	}
 	close(pipefd[1]);
-	if (read(pipefd[0], &byte, 1) == 1)
+	if (read(pipefd[0], text, sizeof(text)) > 0 && !text[0])
 		return 0;
+	lg_log(LG_LOG_ERR, "%.*s", (int)sizeof(text) - 1, text);
 	waitpid(pid, &status, 0);
 	return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : LG_EXIT_SYSTEM;
 }
