@@ -31,9 +31,10 @@ const struct lg_cg_ctl_row lg_cg_ctls[LG_CG_CTL_COUNT_] = {
 	[LG_CG_MEMORY] = { "memory", "memory" },
 	[LG_CG_PIDS] = { "pids", "pids" },
 	[LG_CG_CPU] = { "cpu", "cpu" },
-	/* Guests get these two where cgroup2 has them; lodge sets nothing with them. */
-	[LG_CG_CPUSET] = { "cpuset", NULL },
-	[LG_CG_IO] = { "io", NULL },
+	[LG_CG_CPUSET] = { "cpuset", "cpuset" },
+	[LG_CG_IO] = { "io", "blkio" },
+	/* What cpu.stat tells on cgroup2 has a hierarchy of its own on v1; lxcfs reads it. */
+	[LG_CG_CPUACCT] = { "cpuacct", "cpuacct" },
 };
 
 /* Open the mount at @path into @mount if it is of that kind and the first one found. */

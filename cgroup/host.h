@@ -18,6 +18,7 @@ enum lg_cg_ctl {
 	LG_CG_CPU,
 	LG_CG_CPUSET,
 	LG_CG_IO,
+	LG_CG_CPUACCT,
 	LG_CG_CTL_COUNT_,
 };
 

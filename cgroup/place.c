@@ -155,6 +155,41 @@ static int place_top(struct lg_cg_tree *tree, const char *name, const struct lg_
 	return first;
 }
 
+/*
+ * A v1 cpuset takes no process before it is told its CPUs and memory nodes. TOP gets those of the cgroup
+ * above it, and the directories made in it get TOP's.
+ */
+static int ready_cpuset(int top)
+{
+	static const char *const files[] = { "cpuset.cpus", "cpuset.mems" };
+	char text[LG_CG_TEXT];
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		int r = (int)lg_cg_read(top, "", files[i], text, sizeof(text));
+
+		if (r < 0)
+			return r;
+		if (text[0] != '\n' && text[0] != '\0')
+			continue;	/* an earlier daemon's, or an administrator's */
+		r = (int)lg_cg_read(top, "..", files[i], text, sizeof(text));
+		if (r >= 0)
+			r = lg_cg_write(top, "", files[i], text);
+		if (r < 0)
+			return r;
+	}
+	return lg_cg_write(top, "", "cgroup.clone_children", "1");
+}
+
+/* Nothing can live in it: containers go without this controller. */
+static void give_up(struct lg_cg_tree *tree, const char *name)
+{
+	lg_autoclose int above = openat(tree->top, "..", DIR_FLAGS | O_CLOEXEC);
+
+	if (above >= 0)
+		unlinkat(above, name, AT_REMOVEDIR);
+	tree->top = lg_close(tree->top);
+}
+
 static int place_v1(struct lg_cg_host *host, const struct lg_cg_mounts *mounts,
 		    const struct where *where, struct lg_err *err)
 {
@@ -171,6 +206,10 @@ static int place_v1(struct lg_cg_host *host, const struct lg_cg_mounts *mounts,
 		if (r < 0)
 			return lg_fail(err, r, "make cgroup %s/%s", mounts->v1[i].path,
 				       host->name);
+		if (i == LG_CG_CPUSET && ready_cpuset(tree->top) < 0) {
+			give_up(tree, host->name);
+			continue;
+		}
 		while (host->v1[k].dev != tree->dev)
 			k++;
 		if (k < host->nv1)	/* mounted together: "cpu,memory" is one hierarchy */
