@@ -155,17 +155,4 @@ bool lg_cg_populated(struct lg_cg_host *host, const char *name);
 int lg_cg_procs(struct lg_cg_host *host, const char *name, int (*fn)(pid_t pid, void *arg),
 		void *arg);
 
-struct lg_cg_usage {
-	uint64_t memory_bytes;		/* UINT64_MAX where unknown, as for all below */
-	uint64_t memory_peak_bytes;
-	uint64_t swap_bytes;
-	uint64_t tasks;
-	uint64_t cpu_us;
-	uint64_t oom_kills;
-};
-
-/** lg_cg_usage() - what the instance uses now. Return: 0; -ENOENT when it has no cgroup. */
-int lg_cg_usage(struct lg_cg_host *host, const char *name, struct lg_cg_usage *ret,
-		struct lg_err *err);
-
 #endif

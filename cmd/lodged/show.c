@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cgroup/stats.h"
 #include "cmd/lodged/lodged.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -52,13 +53,13 @@ static void set_count(json_t *obj, const char *key, uint64_t value)
 
 static json_t *usage_json(const struct instance *ct)
 {
-	struct lg_cg_usage u;
+	struct lg_cg_stats u;
 	struct lg_net_stats net;
 	json_t *obj;
 	char name[16];
 
 	snprintf(name, sizeof(name), "%u", ct->ctid);
-	if (lg_cg_usage(ct->d->cg, name, &u, NULL) < 0)
+	if (lg_cg_stats(ct->d->cg, name, LG_CG_BASIC | LG_CG_PEAKS, &u, NULL) < 0)
 		return NULL;
 	obj = json_object();
 	set_count(obj, "memory_bytes", u.memory_bytes);

@@ -429,49 +429,6 @@ START_TEST(a_cpu_quota_of_another_period_is_read_as_percent)
 }
 END_TEST
 
-START_TEST(usage_of_a_unified_host)
-{
-	struct lg_cg_usage usage;
-
-	put("memory.current", "1048576\n");
-	put("memory.swap.current", "4096\n");
-	put("pids.current", "3\n");
-	put("cpu.stat", "usage_usec 123\nuser_usec 100\n");
-	put("memory.events", "low 0\noom 9\noom_kill 2\n");
-	ck_assert_int_eq(lg_cg_usage(&host, "101", &usage, NULL), 0);
-	ck_assert_uint_eq(usage.memory_bytes, 1048576);
-	ck_assert_uint_eq(usage.memory_peak_bytes, UINT64_MAX);
-	ck_assert_uint_eq(usage.swap_bytes, 4096);
-	ck_assert_uint_eq(usage.tasks, 3);
-	ck_assert_uint_eq(usage.cpu_us, 123);
-	ck_assert_uint_eq(usage.oom_kills, 2);
-	ck_assert_int_eq(lg_cg_usage(&host, "102", &usage, NULL), -ENOENT);
-}
-END_TEST
-
-START_TEST(usage_of_a_hybrid_host)
-{
-	struct lg_cg_usage usage;
-
-	put("memory.usage_in_bytes", "1048576\n");
-	put("memory.max_usage_in_bytes", "2097152\n");
-	put("memory.memsw.usage_in_bytes", "1052672\n");
-	put("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n");
-	put("cpu.stat", "usage_usec 123\n");
-	host.ctl[LG_CG_PIDS].top = -1;
-	ck_assert_int_eq(lg_cg_usage(&host, "101", &usage, NULL), 0);
-	ck_assert_uint_eq(usage.memory_bytes, 1048576);
-	ck_assert_uint_eq(usage.memory_peak_bytes, 2097152);
-	ck_assert_uint_eq(usage.swap_bytes, 4096);
-	ck_assert_uint_eq(usage.tasks, UINT64_MAX);
-	ck_assert_uint_eq(usage.cpu_us, 123);
-	ck_assert_uint_eq(usage.oom_kills, 4);
-	put("memory.memsw.usage_in_bytes", "4096\n");
-	ck_assert_int_eq(lg_cg_usage(&host, "101", &usage, NULL), 0);
-	ck_assert_uint_eq(usage.swap_bytes, 0);
-}
-END_TEST
-
 static void add_pure(Suite *suite)
 {
 	TCase *tc = tcase_create("pure");
@@ -495,7 +452,6 @@ static void add_unified(Suite *suite)
 	tcase_add_test(tc, a_missing_file_is_told_from_a_missing_cgroup);
 	tcase_add_test(tc, only_limits_of_the_mask_are_written);
 	tcase_add_test(tc, a_cpu_quota_of_another_period_is_read_as_percent);
-	tcase_add_test(tc, usage_of_a_unified_host);
 	suite_add_tcase(suite, tc);
 }
 
@@ -508,7 +464,6 @@ static void add_hybrid(Suite *suite)
 	tcase_add_test(tc, every_weight_survives_the_way_through_shares);
 	tcase_add_test(tc, v1_memory_and_swap_are_written_together);
 	tcase_add_test(tc, v1_without_swap_accounting_refuses_only_a_swap_limit);
-	tcase_add_test(tc, usage_of_a_hybrid_host);
 	suite_add_tcase(suite, tc);
 }
 

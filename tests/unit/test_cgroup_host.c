@@ -23,6 +23,7 @@
 
 #include "cgroup/host.h"
 #include "cgroup/limits.h"
+#include "cgroup/stats.h"
 #include "lib/cleanup.h"
 #include "lib/parse.h"
 
@@ -341,11 +342,11 @@ static void hog(void)
 START_TEST(a_hog_is_killed_and_counted)
 {
 	struct lg_limit_set set = all_limits();
-	struct lg_cg_usage usage;
+	struct lg_cg_stats usage;
 	struct shim shim = start(&set, hog);
 
 	ck_assert_int_eq(shim_wait(&shim), 128 + SIGKILL);
-	ok(lg_cg_usage(host, "101", &usage, &err));
+	ok(lg_cg_stats(host, "101", LG_CG_ALL, &usage, &err));
 	ck_assert_uint_eq(usage.oom_kills, 1);
 	ck_assert_uint_le(usage.memory_bytes, set.value[LG_LIMIT_MEMORY]);
 	if (usage.memory_peak_bytes != UINT64_MAX)
