@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Longest root: RUN/shim/2147483644.sock must fit sun_path (108 bytes). */
@@ -70,6 +71,21 @@ void lg_root_link(const struct lg_root *root, unsigned int ctid, unsigned int in
 		  char name[16])
 {
 	snprintf(name, 16, "%s%u.%u", root->tag[0] ? root->tag : "lg", ctid, index % 10);
+}
+
+unsigned int lg_root_link_ctid(const struct lg_root *root, const char *name)
+{
+	const char *head = root->tag[0] ? root->tag : "lg";
+	size_t len = strlen(head), digits;
+	unsigned long ctid;
+
+	if (strncmp(name, head, len) != 0)
+		return 0;
+	digits = strspn(name + len, "0123456789");
+	if (digits == 0 || digits > 10 || name[len + digits] != '.')
+		return 0;
+	ctid = strtoul(name + len, NULL, 10);
+	return ctid <= INT32_MAX ? (unsigned int)ctid : 0;
 }
 
 void lg_root_cgroup(const struct lg_root *root, char name[32])

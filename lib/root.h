@@ -44,6 +44,9 @@ void lg_root_bridge(const struct lg_root *root, char name[16]);
 void lg_root_link(const struct lg_root *root, unsigned int ctid, unsigned int index,
 		  char name[16]);
 
+/** lg_root_link_ctid() - the other way: whose link is @name? 0: no instance's of this root. */
+unsigned int lg_root_link_ctid(const struct lg_root *root, const char *name);
+
 /** lg_root_cgroup() - name of the top cgroup, without slash: "lodge" or "lodge-TAG". */
 void lg_root_cgroup(const struct lg_root *root, char name[32]);
 

@@ -220,23 +220,3 @@ int lg_net_change(struct lg_net *net, const struct lg_net_if *ifc, int netns_fd,
 	lg_nl_close(&inside);
 	return r < 0 ? lg_within(err, r, "change %s inside", ifc->host_name) : 0;
 }
-
-int lg_net_stats(const char *host_name, struct lg_net_stats *ret, struct lg_err *err)
-{
-	struct lg_link link = { 0 };
-	struct lg_nl nl;
-	int r = lg_nl_open(&nl, err);
-
-	if (r < 0)
-		return r;
-	r = lg_link_find(&nl, host_name, true, &link, err);
-	lg_nl_close(&nl);
-	if (r < 0)
-		return r;
-	/* What the host's end receives is what the container sent. */
-	ret->rx_bytes = link.tx_bytes;
-	ret->tx_bytes = link.rx_bytes;
-	ret->rx_packets = link.tx_packets;
-	ret->tx_packets = link.rx_packets;
-	return 0;
-}

@@ -26,13 +26,15 @@ static void read_stats(const struct nlattr *attr, struct lg_link *ret)
 	struct rtnl_link_stats64 s;
 
 	/* Newer kernels append fields: only the first ones are looked at. */
-	if (mnl_attr_get_payload_len(attr) < offsetof(struct rtnl_link_stats64, rx_errors))
+	if (mnl_attr_get_payload_len(attr) < offsetof(struct rtnl_link_stats64, multicast))
 		return;
-	memcpy(&s, mnl_attr_get_payload(attr), offsetof(struct rtnl_link_stats64, rx_errors));
+	memcpy(&s, mnl_attr_get_payload(attr), offsetof(struct rtnl_link_stats64, multicast));
 	ret->rx_packets = s.rx_packets;
 	ret->tx_packets = s.tx_packets;
 	ret->rx_bytes = s.rx_bytes;
 	ret->tx_bytes = s.tx_bytes;
+	ret->rx_dropped = s.rx_dropped;
+	ret->tx_dropped = s.tx_dropped;
 }
 
 static int read_attr(const struct nlattr *attr, void *arg)

@@ -17,7 +17,8 @@ struct lg_link {
 	unsigned int flags;	/* IFF_UP ... */
 	char name[IFNAMSIZ];
 	char kind[16];		/* "veth", "bridge"; "" for hardware */
-	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;	/* only where asked for */
+	/* only where asked for */
+	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets, rx_dropped, tx_dropped;
 };
 
 /** lg_link_read() - an lg_nl_fn: fill the struct lg_link @arg from an RTM_NEWLINK. */

@@ -108,11 +108,21 @@ int lg_net_change(struct lg_net *net, const struct lg_net_if *ifc, int netns_fd,
 		  unsigned int ndel, struct lg_err *err);
 
 struct lg_net_stats {
-	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;	/* as the container sees them */
+	/* as the container sees them */
+	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets, rx_dropped, tx_dropped;
 };
 
 /** lg_net_stats() - counters of the host's end. -ENODEV. */
 int lg_net_stats(const char *host_name, struct lg_net_stats *ret, struct lg_err *err);
+
+/**
+ * lg_net_stats_each() - the same of all instances' links, in one question to the kernel
+ * @fn:		called once per link, in no order
+ */
+int lg_net_stats_each(struct lg_net *net,
+		      void (*fn)(const char *host_name, const struct lg_net_stats *stats,
+				 void *arg),
+		      void *arg, struct lg_err *err);
 
 /** lg_net_default_pool() - a /16 of 10.0.0.0/8 that no route of this host overlaps. */
 int lg_net_default_pool(struct lg_addr *ret, struct lg_err *err);

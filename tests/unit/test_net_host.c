@@ -371,8 +371,24 @@ START_TEST(odd_names_are_refused)
 }
 END_TEST
 
+struct seen {
+	const char *name;
+	unsigned int links;
+	struct lg_net_stats stats;
+};
+
+static void see_link(const char *host_name, const struct lg_net_stats *stats, void *arg)
+{
+	struct seen *seen = arg;
+
+	seen->links++;
+	if (strcmp(host_name, seen->name) == 0)
+		seen->stats = *stats;
+}
+
 START_TEST(stats_are_the_containers)
 {
+	struct seen seen = { .links = 0 };
 	struct lg_net_stats s = { 0 };
 	struct lab lab;
 
@@ -384,6 +400,11 @@ START_TEST(stats_are_the_containers)
 	ck_assert_uint_ge(s.rx_packets, 20);
 	ck_assert_uint_gt(s.rx_bytes, s.rx_packets * 20);
 	ck_assert_uint_lt(s.tx_packets, s.rx_packets);
+	/* All at once: every instance's link, and no other one of the host. */
+	seen.name = lab.ifs[0].host_name;
+	lab_ok(lg_net_stats_each(lab.net, see_link, &seen, err));
+	ck_assert_uint_eq(seen.links, ARRAY_SIZE(lab.ifs));
+	ck_assert_uint_ge(seen.stats.rx_packets, s.rx_packets);
 	lab_close(&lab);
 }
 END_TEST

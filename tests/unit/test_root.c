@@ -90,6 +90,25 @@ START_TEST(every_name_fits_where_the_kernel_takes_it)
 }
 END_TEST
 
+START_TEST(a_link_tells_whose_it_is)
+{
+	static const struct { const char *tag, *name; unsigned int ctid; } rows[] = {
+		{ "", "lg101.0", 101 },	   { "", "lg2147483644.9", 2147483644 },
+		{ "", "lg101", 0 },	   { "", "lg.0", 0 },
+		{ "", "eth0", 0 },	   { "", "lg99999999999.0", 0 },
+		{ "lab1", "lab1101.0", 101 }, { "lab1", "lg101.0", 0 },
+		{ "lab1", "lab1", 0 },	   { "", "lg4294967296.0", 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct lg_root root = { 0 };
+
+		snprintf(root.tag, sizeof(root.tag), "%s", rows[i].tag);
+		ck_assert_uint_eq(lg_root_link_ctid(&root, rows[i].name), rows[i].ctid);
+	}
+}
+END_TEST
+
 START_TEST(a_bad_root_is_refused)
 {
 	static const struct { const char *dir; int want; } rows[] = {
@@ -117,6 +136,7 @@ static Suite *suite(void)
 	tcase_add_test(t, another_root_moves_everything);
 	tcase_add_test(t, the_same_folder_has_the_same_tag_and_another_another);
 	tcase_add_test(t, every_name_fits_where_the_kernel_takes_it);
+	tcase_add_test(t, a_link_tells_whose_it_is);
 	tcase_add_test(t, a_bad_root_is_refused);
 	suite_add_tcase(s, t);
 	return s;
