@@ -14,9 +14,9 @@
  *
  * Hybrid host: the same directory on cgroup2 (for kill, freeze, events and the guest's own
  * tree) and TOP/CTID on each v1 hierarchy that a limit needs. Moving a process into a v1 cgroup
- * waits for an RCU grace period (7 to 30 ms), so a spare shim moves itself into a spare set of
- * v1 directories ahead of time, and a start only renames them. Everything a container runs is
- * forked from its shim and is born there.
+ * waits for an RCU grace period (7 to 30 ms; one for all the moves that follow at once), so a
+ * spare shim moves itself into a spare set of v1 directories ahead of time, and a start only
+ * renames them. Everything a container runs is forked from its shim and is born there.
  */
 
 #include <stdbool.h>
@@ -50,7 +50,7 @@ int lg_cg_host_remove(struct lg_cg_host *host, struct lg_err *err);
 /** lg_cg_is_hybrid() - is any controller that lodge uses on a v1 hierarchy? */
 bool lg_cg_is_hybrid(const struct lg_cg_host *host);
 
-/** lg_cg_has() - do instances have @name ("memory", "pids", "cpu", "cpuset", "io")? */
+/** lg_cg_has() - do instances have @name: memory, pids, cpu, cpuset, io, hugetlb? */
 bool lg_cg_has(const struct lg_cg_host *host, const char *name);
 
 /** lg_cg_is_delegated() - is TOP in a subtree that systemd keeps for lodge? */

@@ -35,6 +35,7 @@ const struct lg_cg_ctl_row lg_cg_ctls[LG_CG_CTL_COUNT_] = {
 	[LG_CG_IO] = { "io", "blkio" },
 	/* What cpu.stat tells on cgroup2 has a hierarchy of its own on v1; lxcfs reads it. */
 	[LG_CG_CPUACCT] = { "cpuacct", "cpuacct" },
+	[LG_CG_HUGETLB] = { "hugetlb", "hugetlb" },
 };
 
 /* Open the mount at @path into @mount if it is of that kind and the first one found. */
@@ -62,7 +63,7 @@ static void note_controller(struct lg_cg_mounts *mounts, const char *name, const
 	    strcmp(mounts->v2.path, path) == 0)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(lg_cg_ctls); i++)
-		if (lg_cg_ctls[i].v1_name && strcmp(lg_cg_ctls[i].v1_name, name) == 0)
+		if (strcmp(lg_cg_ctls[i].v1_name, name) == 0)
 			(void)open_mount(path, CGROUP_SUPER_MAGIC, &mounts->v1[i]);
 }
 

@@ -19,12 +19,13 @@ enum lg_cg_ctl {
 	LG_CG_CPUSET,
 	LG_CG_IO,
 	LG_CG_CPUACCT,
+	LG_CG_HUGETLB,
 	LG_CG_CTL_COUNT_,
 };
 
 struct lg_cg_ctl_row {
 	const char *name;	/* on cgroup2, and in the mouths of people */
-	const char *v1_name;	/* NULL: not used where it is on a v1 hierarchy */
+	const char *v1_name;
 };
 
 extern const struct lg_cg_ctl_row lg_cg_ctls[LG_CG_CTL_COUNT_];
@@ -45,7 +46,7 @@ struct lg_cg_mount {
 
 struct lg_cg_mounts {
 	struct lg_cg_mount v2;
-	struct lg_cg_mount v1[LG_CG_CTL_COUNT_];	/* of the controllers with a v1_name */
+	struct lg_cg_mount v1[LG_CG_CTL_COUNT_];
 };
 
 /** lg_cg_discover() - find the mounts of cgroup2 and of the v1 controllers that lodge uses. */

@@ -613,6 +613,8 @@ START_TEST(a_second_daemon_finds_what_the_first_one_made)
 	ck_assert(lg_cg_has(host, "memory"));
 	ck_assert(lg_cg_has(host, "pids"));
 	ck_assert(lg_cg_has(host, "cpu"));
+	ck_assert(lg_cg_has(host, "cpuset"));
+	ck_assert(lg_cg_has(host, "io"));
 	ck_assert(!lg_cg_has(host, "rdma"));
 }
 END_TEST
