@@ -22,12 +22,13 @@
 struct inside {
 	const struct lg_start *start;
 	int sock, seccomp;
-	int root, old_root;
+	int root, old_root, nodes;
 	int devpts, master, slave;
 	char *argv[ARGS_MAX + 1], *envp[ARGS_MAX + 4];
 };
 
-static int wait_for(struct inside *in, uint32_t kind, int *ret_fd, struct lg_err *err)
+static int wait_for(struct inside *in, uint32_t kind, int *ret_fd, int *ret_second,
+		    struct lg_err *err)
 {
 	static struct lg_msg m;
 	int r = lg_msg_recv(in->sock, &m);
@@ -40,6 +41,8 @@ static int wait_for(struct inside *in, uint32_t kind, int *ret_fd, struct lg_err
 		return lg_refuse(err, -EPROTO, 0, "the shim said %u, not %u", m.kind, kind);
 	if (ret_fd)
 		*ret_fd = lg_msg_take_fd(&m, 0);
+	if (ret_second)
+		*ret_second = lg_msg_take_fd(&m, 1);
 	lg_msg_drop_fds(&m);
 	return 0;
 }
@@ -82,7 +85,7 @@ static int drop_caps(struct inside *in, struct lg_err *err)
 
 static int wait_root(struct inside *in, struct lg_err *err)
 {
-	return wait_for(in, LG_H_ROOT, &in->root, err);
+	return wait_for(in, LG_H_ROOT, &in->root, &in->nodes, err);
 }
 
 static int become_root(struct inside *in, struct lg_err *err)
@@ -106,7 +109,10 @@ static int mount_kernel(struct inside *in, struct lg_err *err)
 
 static int make_devices(struct inside *in, struct lg_err *err)
 {
-	return lg_devices_make(in->old_root, err);
+	int r = lg_devices_make(in->start, in->old_root, in->nodes, err);
+
+	in->nodes = lg_close(in->nodes);
+	return r;
 }
 
 static int detach_host(struct inside *in, struct lg_err *err)
@@ -201,7 +207,7 @@ static int prepare_exec(struct inside *in, struct lg_err *err)
 static int wait_go(struct inside *in, struct lg_err *err)
 {
 	lg_report(in->sock, LG_H_READY, NULL);
-	return wait_for(in, LG_H_GO, NULL, err);
+	return wait_for(in, LG_H_GO, NULL, NULL, err);
 }
 
 /*
@@ -270,7 +276,7 @@ static const struct {
 void lg_inside(const struct lg_start *start, int sock)
 {
 	struct inside in = { .start = start, .sock = sock, .seccomp = start->seccomp_fd,
-			     .root = -1, .old_root = -1, .devpts = -1, .master = -1,
+			     .root = -1, .old_root = -1, .nodes = -1, .devpts = -1, .master = -1,
 			     .slave = -1 };
 	struct lg_err err = { 0 };
 

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 
 #include "ct/inside.h"
+#include "ct/mounts.h"
 #include "ct/trace.h"
 #include "lib/cleanup.h"
 #include "lib/ns.h"
@@ -119,7 +120,7 @@ int lg_launch_clone(const struct lg_start *start, struct lg_launch *ret, struct 
 	return 0;
 }
 
-static int send_root(const struct lg_start *start, int sock, struct lg_msg *m,
+static int send_root(const struct lg_start *start, int sock, int nodes, struct lg_msg *m,
 		     struct lg_err *err)
 {
 	lg_autoclose int root = open(start->target, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -129,6 +130,8 @@ static int send_root(const struct lg_start *start, int sock, struct lg_msg *m,
 		return lg_fail(err, -errno, "open '%s'", start->target);
 	lg_msg_init(m, LG_H_ROOT);
 	lg_msg_put_fd(m, root);
+	if (nodes >= 0)
+		lg_msg_put_fd(m, nodes);
 	r = lg_msg_send(sock, m);
 	return r < 0 ? lg_fail(err, r, "hand over the root") : 0;
 }
@@ -140,7 +143,7 @@ int lg_launch_root(const struct lg_start *start, const struct lg_launch *launch,
 				 .work = start->work, .target = start->target,
 				 .scratch = start->scratch, .id_base = start->id_base,
 				 .keep_scratch = true };
-	lg_autoclose int userns = -1;
+	lg_autoclose int userns = -1, nodes = -1;
 	int r;
 
 	r = lg_ns_map_ids(launch->pid, start->id_base, LG_ID_COUNT, err);
@@ -155,7 +158,9 @@ int lg_launch_root(const struct lg_start *start, const struct lg_launch *launch,
 	if (r < 0)
 		return lg_within(err, r, "mount the root file system");
 	lg_trace("overlay mounted");
-	r = send_root(start, launch->sock, scratch, err);
+	r = lg_devices_prepare(start, &nodes, err);
+	if (r == 0)
+		r = send_root(start, launch->sock, nodes, scratch, err);
 	if (r < 0)
 		umount2(start->target, MNT_DETACH);
 	return r;

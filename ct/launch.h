@@ -26,7 +26,7 @@
 #include "lib/msg.h"
 
 enum lg_handshake {
-	LG_H_ROOT = 1,	/* fd: the container's root folder */
+	LG_H_ROOT = 1,	/* fds: the container's root folder; with device fields a mount with the nodes */
 	LG_H_GO,
 	LG_H_TTY,	/* fds: devpts mount, console's master */
 	LG_H_READY,

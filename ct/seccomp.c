@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "lib/cleanup.h"
+#include "lib/features.h"
 #include "lib/file.h"
 
 /*
@@ -33,42 +34,43 @@ static const struct row {
 	int error;
 	bool has_arg;			/* only where the first argument is this */
 	uint32_t arg;
+	unsigned int calls;		/* of enum lg_calls: who may have it after all; 0: nobody */
 	const char *why;
 } rows[] = {
-	{ "init_module",	EPERM,	false, 0, "code in the host's kernel" },
-	{ "finit_module",	EPERM,	false, 0, "code in the host's kernel" },
-	{ "delete_module",	EPERM,	false, 0, "code in the host's kernel" },
-	{ "kexec_load",		EPERM,	false, 0, "replaces the host's kernel" },
-	{ "kexec_file_load",	EPERM,	false, 0, "replaces the host's kernel" },
-	{ "bpf",		EPERM,	false, 0, "code in the host's kernel; its verifier is a large surface" },
-	{ "perf_event_open",	EPERM,	false, 0, "counters of the host's processors; a large surface" },
-	{ "userfaultfd",	EPERM,	false, 0, "lets a fault in the kernel wait, which many exploits need" },
-	{ "io_uring_setup",	ENOSYS,	false, 0, "a second way to most system calls, past this filter" },
-	{ "io_uring_enter",	ENOSYS,	false, 0, "as above" },
-	{ "io_uring_register",	ENOSYS,	false, 0, "as above" },
-	{ "open_by_handle_at",	EPERM,	false, 0, "opens files by number, also those outside of the root" },
-	{ "add_key",		ENOSYS,	false, 0, "keyrings of the same id are not kept apart" },
-	{ "request_key",	ENOSYS,	false, 0, "as above, and runs a program on the host" },
-	{ "keyctl",		ENOSYS,	false, 0, "as above" },
-	{ "syslog",		EPERM,	false, 0, "the host's kernel log" },
-	{ "acct",		EPERM,	false, 0, "the host's process accounting" },
-	{ "swapon",		EPERM,	false, 0, "the host's memory" },
-	{ "swapoff",		EPERM,	false, 0, "the host's memory" },
-	{ "quotactl",		EPERM,	false, 0, "quotas of the host's file systems" },
-	{ "quotactl_fd",	EPERM,	false, 0, "quotas of the host's file systems" },
-	{ "settimeofday",	EPERM,	false, 0, "the host's clock" },
-	{ "stime",		EPERM,	false, 0, "the host's clock" },
-	{ "clock_settime",	EPERM,	false, 0, "the host's clock" },
-	{ "clock_settime64",	EPERM,	false, 0, "the host's clock" },
-	{ "iopl",		EPERM,	false, 0, "the host's hardware" },
-	{ "ioperm",		EPERM,	false, 0, "the host's hardware" },
-	{ "vm86",		EPERM,	false, 0, "old and hardly ever used" },
-	{ "vm86old",		EPERM,	false, 0, "old and hardly ever used" },
-	{ "lookup_dcookie",	EPERM,	false, 0, "paths of the host's files" },
-	{ "nfsservctl",		ENOSYS,	false, 0, "gone from the kernel" },
-	{ "uselib",		ENOSYS,	false, 0, "old and hardly ever used" },
-	{ "_sysctl",		ENOSYS,	false, 0, "gone from the kernel" },
-	{ "socket",		EAFNOSUPPORT, true, AF_VSOCK, "no namespace: reaches the hypervisor and its machines" },
+	{ "init_module",	EPERM,	false, 0, 0, "code in the host's kernel" },
+	{ "finit_module",	EPERM,	false, 0, 0, "code in the host's kernel" },
+	{ "delete_module",	EPERM,	false, 0, 0, "code in the host's kernel" },
+	{ "kexec_load",		EPERM,	false, 0, 0, "replaces the host's kernel" },
+	{ "kexec_file_load",	EPERM,	false, 0, 0, "replaces the host's kernel" },
+	{ "bpf",		EPERM,	false, 0, 0, "code in the host's kernel; its verifier is a large surface" },
+	{ "perf_event_open",	EPERM,	false, 0, 0, "counters of the host's processors; a large surface" },
+	{ "userfaultfd",	EPERM,	false, 0, LG_CALLS_USERFAULTFD, "lets a fault in the kernel wait, which many exploits need" },
+	{ "io_uring_setup",	ENOSYS,	false, 0, LG_CALLS_IO_URING, "a second way to most system calls, past this filter" },
+	{ "io_uring_enter",	ENOSYS,	false, 0, LG_CALLS_IO_URING, "as above" },
+	{ "io_uring_register",	ENOSYS,	false, 0, LG_CALLS_IO_URING, "as above" },
+	{ "open_by_handle_at",	EPERM,	false, 0, 0, "opens files by number, also those outside of the root" },
+	{ "add_key",		ENOSYS,	false, 0, LG_CALLS_KEYS, "keyrings of the same id are not kept apart" },
+	{ "request_key",	ENOSYS,	false, 0, LG_CALLS_KEYS, "as above, and runs a program on the host" },
+	{ "keyctl",		ENOSYS,	false, 0, LG_CALLS_KEYS, "as above" },
+	{ "syslog",		EPERM,	false, 0, 0, "the host's kernel log" },
+	{ "acct",		EPERM,	false, 0, 0, "the host's process accounting" },
+	{ "swapon",		EPERM,	false, 0, 0, "the host's memory" },
+	{ "swapoff",		EPERM,	false, 0, 0, "the host's memory" },
+	{ "quotactl",		EPERM,	false, 0, 0, "quotas of the host's file systems" },
+	{ "quotactl_fd",	EPERM,	false, 0, 0, "quotas of the host's file systems" },
+	{ "settimeofday",	EPERM,	false, 0, 0, "the host's clock" },
+	{ "stime",		EPERM,	false, 0, 0, "the host's clock" },
+	{ "clock_settime",	EPERM,	false, 0, 0, "the host's clock" },
+	{ "clock_settime64",	EPERM,	false, 0, 0, "the host's clock" },
+	{ "iopl",		EPERM,	false, 0, 0, "the host's hardware" },
+	{ "ioperm",		EPERM,	false, 0, 0, "the host's hardware" },
+	{ "vm86",		EPERM,	false, 0, 0, "old and hardly ever used" },
+	{ "vm86old",		EPERM,	false, 0, 0, "old and hardly ever used" },
+	{ "lookup_dcookie",	EPERM,	false, 0, 0, "paths of the host's files" },
+	{ "nfsservctl",		ENOSYS,	false, 0, 0, "gone from the kernel" },
+	{ "uselib",		ENOSYS,	false, 0, 0, "old and hardly ever used" },
+	{ "_sysctl",		ENOSYS,	false, 0, 0, "gone from the kernel" },
+	{ "socket",		EAFNOSUPPORT, true, AF_VSOCK, 0, "no namespace: reaches the hypervisor and its machines" },
 };
 /* clang-format on */
 
@@ -98,7 +100,7 @@ static int add_row(scmp_filter_ctx ctx, const struct row *row, struct lg_err *er
 	return r < 0 && r != -EDOM ? lg_fail(err, r, "filter %s", row->name) : 0;
 }
 
-static int fill(scmp_filter_ctx ctx, struct lg_err *err)
+static int fill(scmp_filter_ctx ctx, unsigned int allow, struct lg_err *err)
 {
 	int r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
 
@@ -111,21 +113,21 @@ static int fill(scmp_filter_ctx ctx, struct lg_err *err)
 	if (r < 0)
 		return lg_fail(err, r, "set up the filter");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		r = add_row(ctx, &rows[i], err);
+		r = rows[i].calls & allow ? 0 : add_row(ctx, &rows[i], err);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int compile(int fd, struct lg_err *err)
+static int compile(int fd, unsigned int allow, struct lg_err *err)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 	int r;
 
 	if (!ctx)
 		return lg_fail(err, -ENOMEM, "make a system call filter");
-	r = fill(ctx, err);
+	r = fill(ctx, allow, err);
 	if (r == 0) {
 		r = seccomp_export_bpf(ctx, fd);
 		if (r < 0)
@@ -145,13 +147,15 @@ static uint64_t digest_bytes(uint64_t digest, const void *data, size_t len)
 	return digest;
 }
 
-static uint64_t digest_table(void)
+static uint64_t digest_table(unsigned int allow)
 {
 	const struct scmp_version *v = seccomp_version();
 	const uint32_t library[] = { v->major, v->minor, v->micro, seccomp_arch_native() };
 	uint64_t d = digest_bytes(UINT64_C(0xcbf29ce484222325), library, sizeof(library));
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (rows[i].calls & allow)
+			continue;
 		d = digest_bytes(d, rows[i].name, strlen(rows[i].name) + 1);
 		d = digest_bytes(d, &rows[i].error, sizeof(rows[i].error));
 		d = digest_bytes(d, &rows[i].has_arg, sizeof(rows[i].has_arg));
@@ -177,7 +181,7 @@ static int open_cached(const char *path)
 }
 
 /* Compiled in memory first: a file of the cache is never half a filter. */
-static int make_cached(const char *path, struct lg_err *err)
+static int make_cached(const char *path, unsigned int allow, struct lg_err *err)
 {
 	lg_autoclose int mem = memfd_create("seccomp", MFD_CLOEXEC);
 	struct stat st;
@@ -186,7 +190,7 @@ static int make_cached(const char *path, struct lg_err *err)
 
 	if (mem < 0)
 		return lg_fail(err, -errno, "make a system call filter");
-	r = compile(mem, err);
+	r = compile(mem, allow, err);
 	if (r < 0)
 		return r;
 	if (fstat(mem, &st) < 0 || !is_filter(mem))
@@ -199,18 +203,18 @@ static int make_cached(const char *path, struct lg_err *err)
 	return r;
 }
 
-int lg_seccomp_open(const char *cache_dir, struct lg_err *err)
+int lg_seccomp_open(const char *cache_dir, unsigned int allow, struct lg_err *err)
 {
 	char path[512];
 	int fd, r;
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/seccomp-%016" PRIx64 ".bpf", cache_dir,
-			     digest_table()) >= sizeof(path))
+			     digest_table(allow)) >= sizeof(path))
 		return lg_fail(err, -ENAMETOOLONG, "cache '%s'", cache_dir);
 	fd = open_cached(path);
 	if (fd >= 0)
 		return fd;
-	r = make_cached(path, err);
+	r = make_cached(path, allow, err);
 	if (r < 0)
 		return r;
 	fd = open_cached(path);

@@ -8,6 +8,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/exit.h"
+#include "lib/features.h"
 #include "lib/parse.h"
 
 #define WEIGHT_TO_UNITS 10u	/* CPUUNITS 1000 is vzctl's normal share, weight 100 the kernel's */
@@ -392,6 +393,18 @@ static int caps_to_conf(const struct lg_setting *s, const char *value, char **re
 	return same(check_caps_text(value, err), value, ret);
 }
 
+static int features_to_conf(const struct lg_setting *s, const char *value, char **ret,
+			    struct lg_err *err)
+{
+	uint32_t on, off;
+	int r = lg_features_parse(value, &on, &off, err);
+
+	(void)s;
+	if (r == 0)
+		*ret = lg_features_format(on, off);
+	return r;
+}
+
 /* clang-format off */
 const struct lg_setting_type_ops lg_setting_types[] = {
 	[LG_SET_TEXT]		= { text_to_conf,	 NULL,		 NULL },
@@ -410,6 +423,7 @@ const struct lg_setting_type_ops lg_setting_types[] = {
 	[LG_SET_NAMESERVERS]	= { nameservers_to_conf, NULL,		 NULL },
 	[LG_SET_WORDS]		= { words_to_conf,	 NULL,		 NULL },
 	[LG_SET_CAPS]		= { caps_to_conf,	 NULL,		 NULL },
+	[LG_SET_FEATURES]	= { features_to_conf,	 NULL,		 NULL },
 	[LG_SET_KEPT]		= { text_to_conf,	 NULL,		 NULL },
 };
 /* clang-format on */

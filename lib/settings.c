@@ -29,6 +29,7 @@ const struct lg_setting lg_settings[] = {
 	{ "disabled",	"DISABLED",	"disabled",	"yes|no",	LG_SET_BOOL,		LG_SF_LIVE,			0, 0, "refuse to start it" },
 	{ "stop-timeout", "STOP_TIMEOUT", "stop-timeout", "SECONDS",	LG_SET_SECONDS,		LG_SF_LIVE | LG_SF_NEEDS_SAVE,	0, 0, "time to stop cleanly before it is killed (120)" },
 	{ "capability",	"CAPABILITY",	"capability",	"NAME:on|off,...", LG_SET_CAPS,	0,				0, 0, "change the set of capabilities it keeps" },
+	{ "feature",	"FEATURES",	"features",	"NAME[:on|off],...", LG_SET_FEATURES,	LG_SF_LIST,			0, 0, "what it may use beyond the usual (list below)" },
 	{ "id-base",	"LOCAL_UID",	"local_uid",	"ID",		LG_SET_NUMBER,		LG_SF_CREATE_ONLY,		65536, UINT32_MAX - 65536, "first host id of its own 65536" },
 
 	/* vzctl's own ways to say the same, or settings whose work a later release does */
@@ -75,7 +76,6 @@ const struct lg_setting lg_settings[] = {
 	{ NULL,		"DEVNODES",	"devnodes",	"DEV:rwq",	LG_SET_KEPT, 0, 0, 0, "devices by name" },
 	{ NULL,		"DEVICES",	"devices",	"b|c:MAJ:MIN:rw", LG_SET_KEPT, 0, 0, 0, "devices by number" },
 	{ NULL,		"PCI",		"pci_add",	"BUS:SLOT.FN",	LG_SET_KEPT, 0, 0, 0, "PCI device" },
-	{ NULL,		"FEATURES",	"features",	"NAME:on|off",	LG_SET_KEPT, 0, 0, 0, "features" },
 	{ NULL,		"NETFILTER",	"netfilter",	"MODE",		LG_SET_KEPT, 0, 0, 0, "packet filter inside" },
 	{ NULL,		"IPTABLES",	"iptables",	"LIST",		LG_SET_KEPT, 0, 0, 0, "packet filter modules" },
 	{ NULL,		"MEMINFO",	"meminfo",	"MODE",		LG_SET_KEPT, 0, 0, 0, "memory shown inside" },

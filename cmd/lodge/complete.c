@@ -14,6 +14,7 @@
 #include "cmd/lodge/verbs.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
+#include "lib/features.h"
 #include "lib/json.h"
 
 struct completing {
@@ -112,6 +113,19 @@ static void offer_columns(const struct completing *c)
 	}
 }
 
+static void offer_features(const struct completing *c)
+{
+	const char *comma = strrchr(c->begun, ',');
+	int head = comma ? (int)(comma - c->begun) + 1 : 0;
+	char word[CELL_MAX];
+
+	for (size_t i = 0; i < LG_FEATURE_COUNT_; i++) {
+		snprintf(word, sizeof(word), "%.*s%s", head, c->begun, lg_features[i].name);
+		if (lg_features[i].kind == LG_FEATURE_GRANTS)
+			offer(c, word, lg_features[i].help);
+	}
+}
+
 static void offer_value(const struct completing *c, const struct opt *o,
 			const struct lg_setting *s)
 {
@@ -119,6 +133,8 @@ static void offer_value(const struct completing *c, const struct opt *o,
 
 	if (s && s->type == LG_SET_TEMPLATE)
 		offer_templates(c);
+	else if (s && s->type == LG_SET_FEATURES)
+		offer_features(c);
 	else if (strcmp(arg, "FILE") == 0 || strcmp(arg, "DIR") == 0)
 		puts("!file");
 	else if (strstr(arg, "COLUMN"))

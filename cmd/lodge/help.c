@@ -8,6 +8,7 @@
 #include "cmd/lodge/text.h"
 #include "cmd/lodge/verbs.h"
 #include "lib/cleanup.h"
+#include "lib/features.h"
 
 #define HELP_AT 30u	/* column of an option's help */
 
@@ -41,6 +42,14 @@ static void option_row(FILE *f, char letter, const char *name, const char *arg,
 	if (letter)
 		snprintf(flag, sizeof(flag), "-%c, ", letter);
 	snprintf(left, sizeof(left), "  %s--%s%s%s", flag, name, arg ? " " : "", arg ? arg : "");
+	row(f, left, help);
+}
+
+static void option_value(FILE *f, const char *name, const char *help)
+{
+	char left[80];
+
+	snprintf(left, sizeof(left), "  %s", name);
 	row(f, left, help);
 }
 
@@ -85,6 +94,10 @@ static void settings(FILE *f, const struct verb *verb)
 		if (lg_settings[i].name && find(lg_settings[i].name))
 			option_row(f, 0, lg_settings[i].name, lg_settings[i].arg,
 				   lg_settings[i].help);
+	fputs("\nFeatures:\n", f);
+	for (size_t i = 0; i < LG_FEATURE_COUNT_; i++)
+		if (lg_features[i].kind == LG_FEATURE_GRANTS)
+			option_value(f, lg_features[i].name, lg_features[i].help);
 }
 
 void help_verb(FILE *f, const struct verb *verb)

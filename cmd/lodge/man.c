@@ -10,6 +10,7 @@
 #include "cmd/lodge/verbs.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
+#include "lib/features.h"
 
 /* Text as roff wants it: no line begins with a dot or quote, a backslash is one. */
 static void put(const char *text, bool fresh)
@@ -190,6 +191,22 @@ static void kept_part(void)
 	puts(".El");
 }
 
+/* Those with a meaning, then those of vzctl that are kept. */
+static void features_part(void)
+{
+	puts(".Bl -tag -width userfaultfd -compact");
+	for (int granted = 1; granted >= 0; granted--)
+		for (size_t i = 0; i < LG_FEATURE_COUNT_; i++) {
+			const struct lg_feature *f = &lg_features[i];
+
+			if ((f->kind == LG_FEATURE_GRANTS) != granted)
+				continue;
+			printf(".It Cm %s\n", f->name);
+			put_help(f->help);
+		}
+	puts(".El");
+}
+
 static void columns_part(void)
 {
 	puts(".Bl -tag -width memory-peak -compact");
@@ -209,6 +226,7 @@ static int run(struct cli *cli)
 		{ "verbs", verbs_part },       { "globals", globals_part },
 		{ "settings", settings_part }, { "keys", keys_part },
 		{ "kept", kept_part },	       { "columns", columns_part },
+		{ "features", features_part },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)

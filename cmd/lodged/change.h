@@ -20,7 +20,8 @@ struct change {
 struct applier {
 	/* Is the changed conf a sound one? Runs before anything is applied; may be NULL. */
 	int (*check)(struct change *c, struct lg_err *err);
-	/* Make it true, also on what runs. Has changed nothing when it fails, or undo() mends it. */
+	/* Make it true, also on what runs; may be NULL: it waits for the next start. Has changed
+	 * nothing when it fails, or undo() mends it. */
 	int (*apply)(struct change *c, struct lg_err *err);
 	/* Back to what c->ct->conf says, because this or a later applier failed; may be NULL. */
 	void (*undo)(struct change *c);
@@ -49,5 +50,9 @@ void change_release_ips(struct change *c, const struct lg_addr *old, unsigned in
 /* ---- set_limits.c ---- */
 
 extern const struct applier apply_limits;
+
+/* ---- features.c ---- */
+
+extern const struct applier apply_features;
 
 #endif

@@ -109,7 +109,7 @@ static void check_bridge_filter(struct report *r)
 
 static void check_seccomp(struct report *r)
 {
-	if (r->d->seccomp_fd >= 0)
+	if (r->d->filters[0] >= 0)
 		say(r, "seccomp", "ok", "the system call filter is compiled and loaded");
 	else
 		say(r, "seccomp", "bad", "no system call filter: containers do not start");

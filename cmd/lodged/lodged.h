@@ -23,6 +23,7 @@
 #include "cgroup/limits.h"
 #include "lib/conf.h"
 #include "lib/err.h"
+#include "lib/features.h"
 #include "lib/msg.h"
 #include "lib/root.h"
 #include "lib/steps.h"
@@ -88,7 +89,7 @@ struct daemon {
 	struct lg_net *net;
 	struct lg_net_conf net_conf;
 	struct lg_pool *pool4, *pool6;	/* NULL: no such addresses */
-	int seccomp_fd;
+	int filters[LG_CALLS_SETS];	/* of system calls, by what is let through; -1: not yet */
 	char libexec[256], datadir[256];
 	struct instance **cts;		/* by number */
 	size_t ncts, room;

@@ -165,9 +165,11 @@ static int open_seccomp(struct daemon *d, struct lg_err *err)
 {
 	char cache[300];
 
+	for (size_t i = 0; i < LG_CALLS_SETS; i++)
+		d->filters[i] = -1;
 	snprintf(cache, sizeof(cache), "%s/cache", d->root.var);
-	d->seccomp_fd = lg_seccomp_open(cache, err);
-	return d->seccomp_fd < 0 ? d->seccomp_fd : 0;
+	d->filters[0] = lg_seccomp_open(cache, 0, err);
+	return d->filters[0] < 0 ? d->filters[0] : 0;
 }
 
 static int listen_socket(const struct daemon *d, struct lg_err *err)
@@ -427,8 +429,7 @@ int main(int argc, char **argv)
 		{ "debug", no_argument, NULL, 'd' },	  { "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },	  { NULL, 0, NULL, 0 },
 	};
-	struct daemon d = { .etc_fd = -1, .ct_fd = -1, .run_fd = -1, .run_ct_fd = -1, .var_fd = -1,
-			    .seccomp_fd = -1 };
+	struct daemon d = { .etc_fd = -1, .ct_fd = -1, .run_fd = -1, .run_ct_fd = -1, .var_fd = -1 };
 	enum lg_log_level level = LG_LOG_INFO;
 	const char *root = getenv("LODGE_ROOT");
 	struct lg_err err = { 0 };

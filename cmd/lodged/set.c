@@ -127,6 +127,7 @@ static const struct applier apply_hostname = { NULL, change_hostname, NULL };
 static const struct applier *const appliers[] = {
 	&apply_network,
 	&apply_limits,
+	&apply_features,
 	&apply_hostname,
 };
 
@@ -163,8 +164,8 @@ static int apply(struct change *c, struct lg_err *err)
 	size_t n = 0;
 	int r = 0;
 
-	while (r == 0 && n < ARRAY_SIZE(appliers))
-		r = appliers[n++]->apply(c, err);
+	for (; r == 0 && n < ARRAY_SIZE(appliers); n++)
+		r = appliers[n]->apply ? appliers[n]->apply(c, err) : 0;
 	if (r == 0)
 		r = commit(c, err);
 	if (r < 0)

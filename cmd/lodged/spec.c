@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/lodged/devices.h"
+#include "cmd/lodged/features.h"
 #include "cmd/lodged/lodged.h"
 #include "ct/caps.h"
 #include "ct/guest.h"
@@ -161,8 +163,13 @@ static int put_caps(const struct instance *ct, struct lg_msg *m, struct lg_err *
 {
 	uint64_t mask = lg_caps_default();
 	const char *change = lg_conf_get(ct->conf, "CAPABILITY");
-	int r = change && *change ? lg_caps_change(change, &mask, err) : 0;
+	uint32_t features;
+	int r = features_of(ct->conf, &features, err);
 
+	if (r < 0)
+		return r;
+	mask |= lg_features_caps(features);
+	r = change && *change ? lg_caps_change(change, &mask, err) : 0;
 	if (r < 0)
 		return lg_within(err, r, "CAPABILITY");
 	lg_msg_put_u64(m, "keep_caps", mask);
@@ -182,8 +189,10 @@ int spec_make(struct op *op, struct lg_msg *m, struct lg_err *err)
 	put_sizes(ct, m);
 	lg_msg_put(m, "init", op->template.init);
 	lg_msg_put(m, "arg", op->template.init);
-	lg_msg_put(m, "seccomp", ct->d->seccomp_fd >= 0 ? "1" : "0");
+	lg_msg_put(m, "seccomp", "1");
 	r = put_caps(ct, m, err);
+	if (r == 0)
+		r = spec_devices(ct, m, err);
 	if (r == 0)
 		r = put_guest(op, m, err);
 	return r;

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "cmd/lodged/features.h"
 #include "cmd/lodged/lodged.h"
 #include "ct/proto.h"
 #include "ct/trace.h"
@@ -176,7 +177,7 @@ static int send_start(struct op *op, struct lg_err *err)
 	lg_autoclose int top = -1, leaf = -1;
 	struct lg_msg m;
 	char name[16];
-	int r = spec_make(op, &m, err);
+	int filter, r = spec_make(op, &m, err);
 
 	if (r < 0)
 		return r;
@@ -189,8 +190,10 @@ static int send_start(struct op *op, struct lg_err *err)
 		return leaf;
 	lg_msg_put_fd(&m, top);
 	lg_msg_put_fd(&m, leaf);
-	if (d->seccomp_fd >= 0)
-		lg_msg_put_fd(&m, d->seccomp_fd);
+	filter = features_filter(op->ct, err);
+	if (filter < 0)
+		return filter;
+	lg_msg_put_fd(&m, filter);
 	r = lg_msg_send(op->shim->sock, &m);
 	return r < 0 ? lg_fail(err, r, "speak to the shim") : 0;
 }

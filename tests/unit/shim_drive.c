@@ -231,7 +231,7 @@ void drive_send_start(struct drive *d, bool seccomp)
 	fds[n++] = open(d->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	fds[n++] = openat(fds[0], LEAF, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (seccomp) {
-		filter = lg_seccomp_open(drive_path(d, "cache"), &err);
+		filter = lg_seccomp_open(drive_path(d, "cache"), 0, &err);
 		must(filter >= 0, err.msg);
 		fds[n++] = filter;
 	}

@@ -67,7 +67,7 @@ static const struct {
 	{ "iolimit", "512K", 1, "IOLIMIT", "524288" },
 	{ "iolimit", "unlimited", 1, "IOLIMIT", "0" },
 	{ "iopslimit", "500", 1, "IOPSLIMIT", "500" },
-	{ "features", "nfs:on", 1, "FEATURES", "nfs:on" },
+	{ "features", "nfs:on", 0, "feature", "nfs:on" },
 	{ "nosuch", "1", -EINVAL, NULL, NULL },
 };
 
