@@ -29,6 +29,21 @@ int lg_ns_map_ids(pid_t pid, uint32_t base, uint32_t count, struct lg_err *err)
 	return 0;
 }
 
+int lg_ns_mapped_ids(pid_t pid, uint32_t *ret)
+{
+	lg_autofree char *text = NULL;
+	unsigned int inside, outside;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", (int)pid);
+	if (lg_file_read(AT_FDCWD, path, 4096, &text, NULL, NULL) < 0)
+		return -ESRCH;
+	if (sscanf(text, "%u %u", &inside, &outside) != 2 || inside != 0)
+		return -ESRCH;
+	*ret = outside;
+	return 0;
+}
+
 int lg_ns_open(pid_t pid, const char *name, struct lg_err *err)
 {
 	char path[64];

@@ -12,6 +12,9 @@
 /** lg_ns_map_ids() - write uid_map and gid_map of @pid: ids 0.. inside are @base.. outside. */
 int lg_ns_map_ids(pid_t pid, uint32_t base, uint32_t count, struct lg_err *err);
 
+/** lg_ns_mapped_ids() - the host's id that is 0 in the user namespace of @pid. -ESRCH: nobody runs there. */
+int lg_ns_mapped_ids(pid_t pid, uint32_t *ret);
+
 /** lg_ns_open() - a descriptor of namespace @name ("net", "user", ...) of @pid. */
 int lg_ns_open(pid_t pid, const char *name, struct lg_err *err);
 

@@ -14,6 +14,32 @@ VPS=101			# the first one, and the description that says whose it is
 VPS_MARK='made by setup'
 UNITS='lodge-containers.service lodged.service lodge-guests.service'
 
+# Ids of the host for containers, 65536 for each: behind those that systemd and useradd give to others.
+ID_BASE=1879048192
+ID_COUNT=268435456
+
+# subids_in BASE COUNT: the first entry of /etc/subuid or /etc/subgid that has an id of these
+subids_in() {
+	local files=() file
+	for file in /etc/subuid /etc/subgid; do
+		[ ! -e "$file" ] || files+=("$file")
+	done
+	[ "${#files[@]}" -gt 0 ] || return 0
+	awk -F : -v base="$1" -v count="$2" '
+		$2 ~ /^[0-9]+$/ && $3 ~ /^[0-9]+$/ && $2 + 0 < base + count && base < $2 + $3 {
+			print $1 " (" FILENAME ")"; exit
+		}' "${files[@]}"
+}
+
+# subids_remove: take away what setup granted, not what an administrator did.
+subids_remove() {
+	local file line
+	line=$(cat "$STATE/subids" 2>/dev/null) || return 0
+	for file in /etc/subuid /etc/subgid; do
+		[ ! -e "$file" ] || sed -i "/^$line\$/d" "$file"
+	done
+}
+
 # paths_of PREFIX: set the names of what is installed there
 paths_of() {
 	LODGE=$1/bin/lodge

@@ -86,6 +86,7 @@ remove_state() {
 	if awk '$5 ~ "^/(var/lib|run)/lodge/" { n++ } END { exit n == 0 }' /proc/self/mountinfo; then
 		die "something is still mounted below $VAR or $RUN" "findmnt shows it; umount it and say --remove again"
 	fi
+	subids_remove
 	rm -rf -- /etc/lodge "$VAR" "$RUN"
 	rm -rf -- "$LODGE_TREE/build/release"
 	echo "removed /etc/lodge, $VAR and $RUN"

@@ -4,6 +4,7 @@
 
 /* An instance's own files: VAR/ct/ID/{upper,work}, folder 0700 of root. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/err.h"
@@ -19,6 +20,9 @@ int lg_layer_trash(const char *var, uint32_t ctid, struct lg_err *err);
 
 /** lg_layer_empty_trash() - delete everything in VAR/trash; may take long (worker). */
 int lg_layer_empty_trash(const char *var, struct lg_err *err);
+
+/** lg_layer_in_trash() - is one of @ctid's still in VAR/trash? */
+bool lg_layer_in_trash(const char *var, uint32_t ctid);
 
 /** lg_layer_exists() - is there one? */
 int lg_layer_exists(const char *var, uint32_t ctid);

@@ -1,97 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * Id ranges and addresses. The truth about who has which is in the conf files (LOCAL_UID, IP_ADDRESS);
- * what is here is made of them when the daemon starts.
+ * Addresses. The truth about who has which is in the conf files (IP_ADDRESS); what is here is made of them
+ * when the daemon starts.
  */
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "cmd/lodged/lodged.h"
-#include "lib/cleanup.h"
-#include "lib/exit.h"
-#include "lib/file.h"
 #include "lib/log.h"
-#include "lib/ns.h"
-#include "lib/settings.h"
-
-/* Where no distribution puts users: systemd's own ranges end at 1879048191 (0x6FFFFFFF). */
-#define ID_BASE_DEFAULT 1879048192u
-#define ID_COUNT_DEFAULT (16384u * LG_ID_COUNT)
-
-struct id_range {
-	uint32_t base, count;
-};
-
-/* The entry `lodge:BASE:COUNT` of /etc/subuid, where an administrator made one. */
-static bool range_from_subuid(struct id_range *range)
-{
-	lg_autofree char *text = NULL;
-	unsigned int base, count;
-	char *save = NULL;
-
-	if (lg_file_read(AT_FDCWD, "/etc/subuid", 1 << 20, &text, NULL, NULL) < 0)
-		return false;
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		if (sscanf(line, "lodge:%u:%u", &base, &count) == 2 && count >= LG_ID_COUNT) {
-			*range = (struct id_range){ base, count };
-			return true;
-		}
-	return false;
-}
-
-static struct id_range id_range(const struct daemon *d)
-{
-	struct id_range range = { ID_BASE_DEFAULT, ID_COUNT_DEFAULT };
-	uint64_t base, count = ID_COUNT_DEFAULT;
-	const char *text = daemon_conf(d, "ID_BASE", NULL);
-
-	if (!text) {
-		range_from_subuid(&range);
-		return range;
-	}
-	if (lg_parse_u64(text, LG_ID_COUNT, UINT32_MAX - LG_ID_COUNT, &base, NULL) < 0)
-		return range;
-	text = daemon_conf(d, "ID_COUNT", NULL);
-	if (text && lg_parse_u64(text, LG_ID_COUNT, UINT32_MAX, &count, NULL) < 0)
-		count = ID_COUNT_DEFAULT;
-	if (base + count > UINT32_MAX)
-		count = UINT32_MAX - base;
-	return (struct id_range){ (uint32_t)base, (uint32_t)count };
-}
-
-static bool ids_taken(const struct daemon *d, uint32_t base)
-{
-	for (size_t i = 0; i < d->ncts; i++) {
-		uint32_t other = d->cts[i]->id_base;
-
-		if (other && other < base + LG_ID_COUNT && base < other + LG_ID_COUNT)
-			return true;
-	}
-	return false;
-}
-
-int alloc_ids(struct daemon *d, uint32_t *ret, struct lg_err *err)
-{
-	struct id_range range = id_range(d);
-	uint32_t slots = range.count / LG_ID_COUNT;
-
-	/* As many instances cannot hold more slots than there are instances, so this ends early. */
-	for (uint32_t i = 0; i < slots; i++) {
-		uint32_t base = range.base + i * LG_ID_COUNT;
-
-		if (!ids_taken(d, base)) {
-			*ret = base;
-			return 0;
-		}
-	}
-	return lg_refuse(err, -ENOSPC, LG_EXIT_RESOURCES,
-			 "all %u id ranges of this host are in use: raise ID_COUNT in lodge.conf",
-			 slots);
-}
 
 struct lg_pool *alloc_pool(struct daemon *d, int family)
 {

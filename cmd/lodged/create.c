@@ -148,15 +148,7 @@ static int check_ids(struct creation *c, struct lg_err *err)
 		return 0;
 	if (lg_parse_u64(text, 65536, UINT32_MAX - 65536, &base, err) < 0)
 		return err->code;
-	for (size_t i = 0; i < c->d->ncts; i++) {
-		uint64_t other = c->d->cts[i]->id_base;
-
-		if (other && other < base + 65536 && base < other + 65536)
-			return lg_refuse(err, -EEXIST, LG_EXIT_BAD_VALUE,
-					 "ids from %s overlap those of %u", text,
-					 c->d->cts[i]->ctid);
-	}
-	return 0;
+	return ids_check_wanted(c->d, (uint32_t)base, err);
 }
 
 /* ---- steps ---- */

@@ -94,6 +94,7 @@ static void forget(struct instance *ct)
 	snprintf(name, sizeof(name), "log/console/%u.log.1", ct->ctid);
 	unlinkat(d->var_fd, name, 0);
 	emit_event(d, "destroyed", ct, NULL);
+	ids_hold(ct);
 	instance_remove(ct);
 	empty_trash(d);
 }

@@ -21,4 +21,7 @@ void say(struct report *r, const char *area, const char *level, const char *fmt,
 /** doctor_number() - the number a small file begins with; -1 when there is none. */
 long doctor_number(const char *path);
 
+/** doctor_ids() - what is granted, and whether an instance has an id of somebody else. */
+void doctor_ids(struct report *r);
+
 #endif

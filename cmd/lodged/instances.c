@@ -13,6 +13,7 @@
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/log.h"
+#include "lib/ns.h"
 #include "lib/settings.h"
 
 /* Where @ctid is or would be. */
@@ -73,9 +74,10 @@ void instance_refresh(struct instance *ct)
 
 	snprintf(ct->name, sizeof(ct->name), "%s",
 		 name && lg_check_name(name, NULL) == 0 ? name : "");
-	if (lg_setting_value(ct->conf, "id-base", 0, &base, NULL) == 0 &&
-	    base <= UINT32_MAX - 65536)
-		ct->id_base = (uint32_t)base;
+	/* What runs goes on under the ids it was started with. */
+	if (ct->state != STATE_RUNNING &&
+	    lg_setting_value(ct->conf, "id-base", 0, &base, NULL) == 0)
+		ct->id_base = base <= UINT32_MAX - LG_ID_COUNT ? (uint32_t)base : 0;
 }
 
 static int make_room(struct daemon *d)

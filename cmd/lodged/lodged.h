@@ -24,6 +24,7 @@
 #include "lib/conf.h"
 #include "lib/err.h"
 #include "lib/features.h"
+#include "lib/ids.h"
 #include "lib/msg.h"
 #include "lib/root.h"
 #include "lib/steps.h"
@@ -99,6 +100,8 @@ struct daemon {
 	sd_event_source *sweep_timer;
 	struct lg_vcall **subscribers;
 	size_t nsubscribers;
+	struct held_ids *held;		/* ranges of destroyed instances; see ids.c */
+	size_t nheld;
 	uint64_t started_us;
 	bool trash_running, trash_again;
 	int fail_step, crash_step;	/* test hooks of a start, -1 = none */
@@ -195,9 +198,22 @@ void stop_begin(struct op *op, uint64_t timeout_s);
 void instance_gone(struct instance *ct);	/* its shim has ended */
 void sweep_cgroup(struct instance *ct);
 
+/* ---- ids.c ---- */
+/* Says in the log what is wrong with the ids; nothing of it keeps the daemon from starting. */
+void ids_init(struct daemon *d);
+/* A range that nobody has. -ENOSPC, -EINVAL where what grants ranges is bad. */
+int alloc_ids(struct daemon *d, uint32_t *ret, struct lg_err *err);
+/* May a new instance have the range that was asked for? */
+int ids_check_wanted(struct daemon *d, uint32_t base, struct lg_err *err);
+/* Before a start: is what its conf file says a range, and no other's? */
+int ids_check_conf(const struct instance *ct, struct lg_err *err);
+/* It is destroyed: nobody gets its range until nothing of it is left. */
+void ids_hold(const struct instance *ct);
+/* The same, of one that an earlier daemon destroyed: by its ID.conf.destroyed. */
+void ids_hold_destroyed(struct daemon *d, uint32_t ctid);
+
 /* ---- alloc.c ---- */
 int alloc_init(struct daemon *d, struct lg_err *err);
-int alloc_ids(struct daemon *d, uint32_t *ret, struct lg_err *err);
 struct lg_pool *alloc_pool(struct daemon *d, int family);
 int alloc_take_addrs(struct instance *ct, struct lg_err *err);
 void alloc_give_back_addrs(struct instance *ct);

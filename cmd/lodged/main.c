@@ -311,6 +311,7 @@ static void end(struct daemon *d)
 		lg_vcall_unref(d->subscribers[i]);
 	free(d->subscribers);
 	instances_free(d);
+	free(d->held);
 	lg_pool_free(d->pool4);
 	lg_pool_free(d->pool6);
 	lg_net_free(d->net);

@@ -32,6 +32,7 @@
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/ns.h"
 #include "lib/proc.h"
 #include "lib/settings.h"
 #include "storage/layer.h"
@@ -146,6 +147,7 @@ static int adopt(struct instance *ct, const json_t *state)
 		return err.code;
 	ct->init_pid = (pid_t)lg_msg_get_u64(&m, "pid", 0);
 	ct->init_start = lg_msg_get_u64(&m, "starttime", 0);
+	lg_ns_mapped_ids(ct->init_pid, &ct->id_base);
 	ct->started_at = lg_json_int(state, "started_at", 0);
 	if (!ct->started_at)
 		ct->started_at = time(NULL);
@@ -248,7 +250,7 @@ void sweep_orphans(struct daemon *d)
 	names.n = 0;
 	lg_cg_each(d->cg, gather, &names);
 	for (unsigned int i = 0; i < names.n; i++) {
-		uint32_t ctid;
+		uint32_t ctid = 0;
 		struct instance *ct = lg_parse_ctid(names.name[i], &ctid, NULL) == 0 ?
 					      instance_by_ctid(d, ctid) : NULL;
 
@@ -260,7 +262,8 @@ void sweep_orphans(struct daemon *d)
 		}
 		lg_log(LG_LOG_WARN, "cgroup %s belongs to no instance: removed", names.name[i]);
 		lg_cg_kill(d->cg, names.name[i], NULL);
-		lg_cg_remove(d->cg, names.name[i], NULL);
+		if (lg_cg_remove(d->cg, names.name[i], NULL) < 0 && ctid)
+			ids_hold_destroyed(d, ctid);
 	}
 }
 
@@ -344,6 +347,7 @@ int recover(struct daemon *d, struct lg_err *err)
 
 	if (new_boot)
 		clear_runtime(d);
+	ids_init(d);
 	heal_layers(d);
 	recover_running(d);
 	sweep_orphans(d);

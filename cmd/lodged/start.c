@@ -48,6 +48,10 @@ static int check_conf(void *ctx, struct lg_err *err)
 	if (!template || !*template)
 		return lg_refuse(err, -EINVAL, LG_EXIT_NO_TEMPLATE_NAMED,
 				 "its conf file names no OSTEMPLATE");
+	/* What was edited while it ran has been read, and counts from here on. */
+	instance_refresh(ct);
+	if (ids_check_conf(ct, err) < 0)
+		return err->code;
 	if (!lg_layer_exists(ct->d->root.var, ct->ctid))
 		return lg_refuse(err, -ENOENT, LG_EXIT_NO_PRIVATE,
 				 "its files (%s/ct/%u) are not there", ct->d->root.var, ct->ctid);
