@@ -23,27 +23,21 @@ struct inside {
 	const struct lg_start *start;
 	int sock, seccomp;
 	int root, old_root, nodes;
+	int plain[LG_PLAIN_MAX];
 	int devpts, master, slave;
 	char *argv[ARGS_MAX + 1], *envp[ARGS_MAX + 4];
 };
 
-static int wait_for(struct inside *in, uint32_t kind, int *ret_fd, int *ret_second,
-		    struct lg_err *err)
+static int wait_for(struct inside *in, uint32_t kind, struct lg_msg *ret, struct lg_err *err)
 {
-	static struct lg_msg m;
-	int r = lg_msg_recv(in->sock, &m);
+	int r = lg_msg_recv(in->sock, ret);
 
 	if (r == 0)
 		_exit(1);	/* the shim is gone: nobody to tell */
 	if (r < 0)
 		return lg_fail(err, r, "listen to the shim");
-	if (m.kind != kind)
-		return lg_refuse(err, -EPROTO, 0, "the shim said %u, not %u", m.kind, kind);
-	if (ret_fd)
-		*ret_fd = lg_msg_take_fd(&m, 0);
-	if (ret_second)
-		*ret_second = lg_msg_take_fd(&m, 1);
-	lg_msg_drop_fds(&m);
+	if (ret->kind != kind)
+		return lg_refuse(err, -EPROTO, 0, "the shim said %u, not %u", ret->kind, kind);
 	return 0;
 }
 
@@ -85,7 +79,18 @@ static int drop_caps(struct inside *in, struct lg_err *err)
 
 static int wait_root(struct inside *in, struct lg_err *err)
 {
-	return wait_for(in, LG_H_ROOT, &in->root, &in->nodes, err);
+	static struct lg_msg m;
+	int r = wait_for(in, LG_H_ROOT, &m, err);
+	unsigned int n = 0;
+
+	in->root = lg_msg_take_fd(&m, 0);
+	for (const char *p = lg_msg_get(in->start->msg, "plain"); p && n < LG_PLAIN_MAX;
+	     p = lg_msg_next(in->start->msg, "plain", p), n++)
+		in->plain[n] = lg_msg_take_fd(&m, 1 + n);
+	in->nodes = lg_msg_take_fd(&m, 1 + n);
+	while (n < LG_PLAIN_MAX)
+		in->plain[n++] = -1;
+	return r;
 }
 
 static int become_root(struct inside *in, struct lg_err *err)
@@ -123,6 +128,15 @@ static int detach_host(struct inside *in, struct lg_err *err)
 	return r;
 }
 
+static int mount_plain(struct inside *in, struct lg_err *err)
+{
+	int r = lg_mounts_plain(in->start, in->plain, err);
+
+	for (unsigned int i = 0; i < LG_PLAIN_MAX; i++)
+		in->plain[i] = lg_close(in->plain[i]);
+	return r;
+}
+
 static int make_console(struct inside *in, struct lg_err *err)
 {
 	static struct lg_msg m;
@@ -142,6 +156,12 @@ static int make_console(struct inside *in, struct lg_err *err)
 static int hide_paths(struct inside *in, struct lg_err *err)
 {
 	return lg_mounts_hide(in->start, err);
+}
+
+static int share_mounts(struct inside *in, struct lg_err *err)
+{
+	(void)in;
+	return lg_mounts_share(err);
 }
 
 static int place_files(struct inside *in, struct lg_err *err)
@@ -206,8 +226,10 @@ static int prepare_exec(struct inside *in, struct lg_err *err)
 
 static int wait_go(struct inside *in, struct lg_err *err)
 {
+	static struct lg_msg m;
+
 	lg_report(in->sock, LG_H_READY, NULL);
-	return wait_for(in, LG_H_GO, NULL, NULL, err);
+	return wait_for(in, LG_H_GO, &m, err);
 }
 
 /*
@@ -261,9 +283,11 @@ static const struct {
 	{ "mount",		mount_kernel },
 	{ "make devices",	make_devices },
 	{ "leave the host",	detach_host },	/* from here on every path is inside */
+	{ "mount plain folders", mount_plain },
 	{ "make the console",	make_console },
 	{ "set kernel settings", set_sysctls },
 	{ "hide paths",		hide_paths },
+	{ "share the mounts",	share_mounts },
 	{ "place files",	place_files },
 	{ "take the console",	take_console },
 	{ "load seccomp",	load_seccomp },

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -43,6 +45,7 @@ int lg_start_parse(struct lg_msg *m, struct lg_start *ret, struct lg_err *err)
 {
 	uint64_t ctid = lg_msg_get_u64(m, "ctid", 0);
 	uint64_t base = lg_msg_get_u64(m, "id_base", 0);
+	uint64_t count = lg_msg_get_u64(m, "id_count", LG_ID_COUNT);
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		const char *text = lg_msg_get(m, texts[i].key);
@@ -53,13 +56,16 @@ int lg_start_parse(struct lg_msg *m, struct lg_start *ret, struct lg_err *err)
 	}
 	if (ctid == 0 || ctid > UINT32_MAX)
 		return lg_refuse(err, -EINVAL, 0, "START has a bad 'ctid'");
-	if (base < ID_MIN || base > UINT32_MAX - LG_ID_COUNT)
+	if (count < LG_ID_COUNT || count > UINT32_MAX)
+		return lg_refuse(err, -EINVAL, 0, "START has a bad 'id_count'");
+	if (base < ID_MIN || base > UINT32_MAX - count)
 		return lg_refuse(err, -EINVAL, 0, "START has a bad 'id_base'");
 	if (m->nfds != (lg_msg_get_u64(m, "seccomp", 0) ? 3u : 2u))
 		return lg_refuse(err, -EINVAL, 0, "START came with %u descriptors", m->nfds);
 	ret->msg = m;
 	ret->ctid = (uint32_t)ctid;
 	ret->id_base = (uint32_t)base;
+	ret->id_count = (uint32_t)count;
 	ret->keep_caps = lg_msg_get_u64(m, "keep_caps", 0);
 	ret->run_size = lg_msg_get_u64(m, "run_size", RUN_SIZE_DEFAULT);
 	ret->tmp_size = lg_msg_get_u64(m, "tmp_size", RUN_SIZE_DEFAULT);
@@ -120,20 +126,59 @@ int lg_launch_clone(const struct lg_start *start, struct lg_launch *ret, struct 
 	return 0;
 }
 
-static int send_root(const struct lg_start *start, int sock, int nodes, struct lg_msg *m,
-		     struct lg_err *err)
+/* "SOURCE\nTARGET": a folder of the layer that is mounted beside the overlay. */
+static int open_plain(const char *field, int userns, struct lg_err *err)
+{
+	const char *end = strchr(field, '\n');
+	char source[PATH_MAX];
+
+	if (!end || (size_t)(end - field) >= sizeof(source))
+		return lg_refuse(err, -EINVAL, 0, "START has a bad 'plain'");
+	memcpy(source, field, (size_t)(end - field));
+	source[end - field] = '\0';
+	return lg_overlay_map(source, MOUNT_ATTR_NODEV, userns, err);
+}
+
+static int open_plains(const struct lg_start *start, int userns, int *fds, unsigned int *n,
+		       struct lg_err *err)
+{
+	for (const char *p = lg_msg_get(start->msg, "plain"); p;
+	     p = lg_msg_next(start->msg, "plain", p)) {
+		if (*n == LG_PLAIN_MAX)
+			return lg_refuse(err, -E2BIG, 0, "START has too many 'plain'");
+		fds[*n] = open_plain(p, userns, err);
+		if (fds[*n] < 0)
+			return fds[*n];
+		(*n)++;
+	}
+	return 0;
+}
+
+static int send_root(const struct lg_start *start, int userns, int nodes, int sock,
+		     struct lg_msg *m, struct lg_err *err)
 {
 	lg_autoclose int root = open(start->target, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int plain[LG_PLAIN_MAX];
+	unsigned int n = 0;
 	int r;
 
 	if (root < 0)
 		return lg_fail(err, -errno, "open '%s'", start->target);
-	lg_msg_init(m, LG_H_ROOT);
-	lg_msg_put_fd(m, root);
-	if (nodes >= 0)
-		lg_msg_put_fd(m, nodes);
-	r = lg_msg_send(sock, m);
-	return r < 0 ? lg_fail(err, r, "hand over the root") : 0;
+	r = open_plains(start, userns, plain, &n, err);
+	if (r == 0) {
+		lg_msg_init(m, LG_H_ROOT);
+		lg_msg_put_fd(m, root);
+		for (unsigned int i = 0; i < n; i++)
+			lg_msg_put_fd(m, plain[i]);
+		if (nodes >= 0)
+			lg_msg_put_fd(m, nodes);
+		r = lg_msg_send(sock, m);
+		if (r < 0)
+			lg_fail(err, r, "hand over the root");
+	}
+	for (unsigned int i = 0; i < n; i++)
+		close(plain[i]);
+	return r;
 }
 
 int lg_launch_root(const struct lg_start *start, const struct lg_launch *launch,
@@ -146,7 +191,7 @@ int lg_launch_root(const struct lg_start *start, const struct lg_launch *launch,
 	lg_autoclose int userns = -1, nodes = -1;
 	int r;
 
-	r = lg_ns_map_ids(launch->pid, start->id_base, LG_ID_COUNT, err);
+	r = lg_ns_map_ids(launch->pid, start->id_base, start->id_count, err);
 	if (r < 0)
 		return r;
 	lg_trace("ids mapped");
@@ -160,7 +205,7 @@ int lg_launch_root(const struct lg_start *start, const struct lg_launch *launch,
 	lg_trace("overlay mounted");
 	r = lg_devices_prepare(start, &nodes, err);
 	if (r == 0)
-		r = send_root(start, launch->sock, nodes, scratch, err);
+		r = send_root(start, userns, nodes, launch->sock, scratch, err);
 	if (r < 0)
 		umount2(start->target, MNT_DETACH);
 	return r;

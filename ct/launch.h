@@ -26,7 +26,8 @@
 #include "lib/msg.h"
 
 enum lg_handshake {
-	LG_H_ROOT = 1,	/* fds: the container's root folder; with device fields a mount with the nodes */
+	LG_H_ROOT = 1,	/* fds: the container's root folder; with plain fields a mount for each; with
+			 * device fields a mount with the nodes */
 	LG_H_GO,
 	LG_H_TTY,	/* fds: devpts mount, console's master */
 	LG_H_READY,
@@ -35,10 +36,12 @@ enum lg_handshake {
 	LG_H_FAILED,	/* error object */
 };
 
+#define LG_PLAIN_MAX 6u	/* as many as a message carries beside root and nodes */
+
 /* What START says. Texts are borrowed from the message, descriptors are owned. */
 struct lg_start {
 	const struct lg_msg *msg;
-	uint32_t ctid, id_base;
+	uint32_t ctid, id_base, id_count;
 	const char *lower, *upper, *work, *target, *scratch;
 	const char *socket, *exit_file, *console_log, *hostname, *init;
 	uint64_t keep_caps, run_size, tmp_size;

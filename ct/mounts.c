@@ -34,8 +34,12 @@ struct row {
  * own only if it sees one that nothing covers, and the copies of our covers that a nested
  * namespace gets are locked. The container's root can take the covers off anyway: what keeps the
  * host's files safe is that host's root owns them. Covers keep accidents and other users away,
- * and so does the folder's mode.
+ * and so does the folder's mode. Its place is lxc's, whose name guests know us by: programs that gather
+ * the devices for a nested container (podman, docker, runc with --privileged) leave it out.
  */
+#define OWN_FOLDER "/dev/.lxc"
+#define EMPTY_FOLDER OWN_FOLDER "/empty"
+
 /* clang-format off */
 static const struct row rows[] = {
 	{ "/proc",		"proc",	   NO_EXEC, NO_SIZE, { NULL } },
@@ -50,8 +54,8 @@ static const struct row rows[] = {
 	{ "/dev/mqueue",	"mqueue",  NO_EXEC, NO_SIZE, { NULL } },
 	{ "/run",		"tmpfs",   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, RUN_SIZE,
 		{ "mode", "0755", NULL } },
-	{ "/dev/.lodge",	NULL,	   0, NO_SIZE, { NULL } },
-	{ "/dev/.lodge/proc",	"proc",	   NO_EXEC, NO_SIZE, { NULL } },
+	{ OWN_FOLDER,		NULL,	   0, NO_SIZE, { NULL } },
+	{ OWN_FOLDER "/proc",	"proc",	   NO_EXEC, NO_SIZE, { NULL } },
 };
 
 /*
@@ -216,7 +220,7 @@ static int cover(const char *path)
 
 	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? 0 : -errno;
-	if (mount(S_ISDIR(st.st_mode) ? "/dev/.lodge/empty" : "/dev/null", path, NULL, MS_BIND,
+	if (mount(S_ISDIR(st.st_mode) ? EMPTY_FOLDER : "/dev/null", path, NULL, MS_BIND,
 		  NULL) < 0)
 		return -errno;
 	return 0;
@@ -258,8 +262,8 @@ int lg_mounts_hide(const struct lg_start *start, struct lg_err *err)
 {
 	int r;
 
-	if (mkdir("/dev/.lodge/empty", 0) < 0)
-		return lg_fail(err, -errno, "make /dev/.lodge/empty");
+	if (mkdir(EMPTY_FOLDER, 0) < 0)
+		return lg_fail(err, -errno, "make " EMPTY_FOLDER);
 	for (size_t i = 0; i < ARRAY_SIZE(covered); i++) {
 		r = cover(covered[i].path);
 		if (r < 0)
@@ -267,4 +271,36 @@ int lg_mounts_hide(const struct lg_start *start, struct lg_err *err)
 	}
 	r = hide_fields(start->msg, "mask", cover, err);
 	return r < 0 ? r : hide_fields(start->msg, "readonly", make_readonly, err);
+}
+
+/*
+ * The guest's administrator may have put a link there, or nothing above it: then it is not wanted. The
+ * folder itself is made.
+ */
+int lg_mounts_plain(const struct lg_start *start, const int *fds, struct lg_err *err)
+{
+	unsigned int i = 0;
+
+	for (const char *p = lg_msg_get(start->msg, "plain"); p && i < LG_PLAIN_MAX;
+	     p = lg_msg_next(start->msg, "plain", p), i++) {
+		const char *target = strchr(p, '\n');
+		lg_autoclose int at = -1;
+
+		at = target ? open_target(target + 1) : -EINVAL;
+		if (at == -ENOENT || at == -ELOOP || at == -ENOTDIR)
+			continue;
+		if (at < 0)
+			return lg_fail(err, at, "open %s", target ? target + 1 : p);
+		if (move_mount(fds[i], "", at, "",
+			       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+			return lg_fail(err, -errno, "mount %s", target + 1);
+	}
+	return 0;
+}
+
+int lg_mounts_share(struct lg_err *err)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL) < 0)
+		return lg_fail(err, -errno, "share the mounts");
+	return 0;
 }

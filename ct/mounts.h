@@ -26,6 +26,18 @@ int lg_mounts_kernel(const struct lg_start *start, int *ret_devpts, struct lg_er
 /** lg_mounts_hide() - cover the paths of the table, and those of the fields mask and readonly. */
 int lg_mounts_hide(const struct lg_start *start, struct lg_err *err);
 
+/**
+ * lg_mounts_plain() - put the plain folders (storage/plain.h) that START names at their places
+ * @fds:	their mounts, in the order of START; they stay the caller's
+ */
+int lg_mounts_plain(const struct lg_start *start, const int *fds, struct lg_err *err);
+
+/**
+ * lg_mounts_share() - mounts made from now on propagate between the namespaces inside, as on a
+ * booted machine, where systemd sees to it; nothing propagates to the host or from it
+ */
+int lg_mounts_share(struct lg_err *err);
+
 /** lg_mounts_detach_host() - the host's file systems are gone for good after this. */
 int lg_mounts_detach_host(int old_root, struct lg_err *err);
 

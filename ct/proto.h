@@ -64,7 +64,7 @@ enum lg_proto {
  * Fields of START
  *
  *	ctid		decimal
- *	id_base		first outside id
+ *	id_base		first outside id; id_count how many (65536)
  *	lower upper work	the layers (storage/overlay.h)
  *	target scratch	existing empty folders: where the root is mounted, where layers are idmapped
  *	socket		path to listen on
@@ -83,6 +83,8 @@ enum lg_proto {
  *	block*		"MODE PATH\nLINES": as file*, but what the file holds stays, and the lines stand
  *			between two marker lines in it
  *	link*		"PATH\nTARGET": symbolic links to make inside, replacing what is there
+ *	plain*		"SOURCE\nTARGET": folders of the layer (storage/plain.h) that are mounted beside the
+ *			overlay, their ids mapped as its are
  *	bind*		"FLAGS SOURCE\nTARGET": host folders mounted inside (none yet; reserved)
  *	mask*		paths to hide below /proc and /sys; readonly* paths to make read-only
  */

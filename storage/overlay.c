@@ -74,8 +74,7 @@ static int split_layers(const struct lg_overlay *ov, struct layers *ret, struct 
 	return 0;
 }
 
-/* A detached mount of @path, its ids mapped. Return: descriptor, negative errno. */
-static int clone_mapped(const char *path, uint64_t attrs, int userns_fd, struct lg_err *err)
+int lg_overlay_map(const char *path, uint64_t attrs, int userns_fd, struct lg_err *err)
 {
 	struct mount_attr attr = { .attr_set = attrs };
 	lg_autoclose int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
@@ -177,11 +176,11 @@ int lg_overlay_mount(const struct lg_overlay *ov, struct lg_err *err)
 	r = split_layers(ov, &layers, err);
 	if (r < 0)
 		return r;
-	lower_fd = clone_mapped(ov->lower, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, ov->userns_fd,
-				err);
+	lower_fd = lg_overlay_map(ov->lower, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV,
+				  ov->userns_fd, err);
 	if (lower_fd < 0)
 		return lower_fd;
-	layer_fd = clone_mapped(layers.folder, MOUNT_ATTR_NODEV, ov->userns_fd, err);
+	layer_fd = lg_overlay_map(layers.folder, MOUNT_ATTR_NODEV, ov->userns_fd, err);
 	if (layer_fd < 0)
 		return layer_fd;
 	cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);

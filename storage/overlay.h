@@ -39,4 +39,13 @@ struct lg_overlay {
  */
 int lg_overlay_mount(const struct lg_overlay *ov, struct lg_err *err);
 
+/**
+ * lg_overlay_map() - a detached mount of the folder @path with the ids of a user namespace
+ * @attrs:	MOUNT_ATTR_*
+ * @userns_fd:	-1: no id mapping
+ *
+ * Return: a descriptor; -EINVAL with a line where its file system cannot map ids.
+ */
+int lg_overlay_map(const char *path, uint64_t attrs, int userns_fd, struct lg_err *err);
+
 #endif

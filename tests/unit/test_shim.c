@@ -169,6 +169,9 @@ static const struct {
 	{ "unshare -Urmpf --mount-proc cat /proc/1/comm", "cat\n" },
 	{ "unshare -Urmn mount -t sysfs -o ro sys /sys && echo ok", "ok\n" },
 	{ "unshare -Urm mount -t tmpfs none /tmp && echo ok", "ok\n" },
+	/* engines insist on a root whose mounts propagate, and leave this folder out of what they walk */
+	{ "awk '$5 == \"/\" { print substr($7, 1, 7) }' /proc/self/mountinfo", "shared:\n" },
+	{ "test -e /dev/.lxc/proc/1 && ls -A /dev | grep '^[.]'", ".lxc\n" },
 };
 
 START_TEST(the_inside_is_as_promised)
@@ -232,6 +235,49 @@ START_TEST(a_link_to_an_open_file_of_ours_is_not_followed)
 	ck_assert(drive_expect(&d, LG_P_FAILED));
 	ck_assert_ptr_nonnull(strstr(lg_msg_get(&d.m, "error"), "put /var/x into the container"));
 	ck_assert_int_eq(drive_reaped(&d), 1 << 8);
+}
+END_TEST
+
+/* Their places are the guest's: a link is left alone, and what is below a missing folder is not made. */
+START_TEST(plain_folders_are_mounted_with_its_ids)
+{
+	static const struct {
+		const char *source, *target;
+	} plain[] = {
+		{ "a", "/var/a" }, { "b", "/link" }, { "c", "/none/c" }, { "d", "/root" },
+	};
+	char path[400], field[600];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/var", d.lower);
+	ck_assert_int_eq(mkdir(path, 0755), 0);
+	snprintf(path, sizeof(path), "%s/link", d.lower);
+	ck_assert_int_eq(symlink("/root", path), 0);
+	drive_spawn(&d);
+	drive_start_msg(&d, "/bin/sh");
+	for (const char *const *a = (const char *const[]){ "sh", "-c", IDLE_INIT, NULL }; *a; a++)
+		lg_msg_put(&d.start, "arg", *a);
+	lg_msg_put_u64(&d.start, "id_count", 131072);
+	for (size_t i = 0; i < ARRAY_SIZE(plain); i++) {
+		ck_assert_int_eq(mkdir(drive_path(&d, plain[i].source), 0755), 0);
+		snprintf(field, sizeof(field), "%s\n%s", drive_path(&d, plain[i].source),
+			 plain[i].target);
+		lg_msg_put(&d.start, "plain", field);
+	}
+	drive_send_start(&d, true);
+	ck_assert(drive_expect(&d, LG_P_MADE));
+	drive_simple(&d, LG_P_GO);
+	ck_assert(drive_expect(&d, LG_P_STARTED));
+	ck_assert_str_eq(shell("tr -s ' ' </proc/self/uid_map"), " 0 1000000000 131072\n");
+	ck_assert_str_eq(shell("awk '$6 ~ /idmapped/ { print $5 }' /proc/self/mountinfo"),
+			 "/var/a\n/root\n");
+	ck_assert_str_eq(shell("touch /var/a/x /root/y && chown 100000 /root/y && readlink /link"),
+			 "/root\n");
+	ck_assert_int_eq(stat(drive_path(&d, "a/x"), &st), 0);
+	ck_assert_uint_eq(st.st_uid, 0);
+	ck_assert_int_eq(stat(drive_path(&d, "d/y"), &st), 0);
+	ck_assert_uint_eq(st.st_uid, 100000);
+	stop();
 }
 END_TEST
 
@@ -455,6 +501,7 @@ static TCase *start_case(void)
 	tcase_add_loop_test(tc, the_inside_is_as_promised, 0, ARRAY_SIZE(views));
 	tcase_add_test(tc, files_are_placed_whatever_is_in_their_place);
 	tcase_add_test(tc, a_link_to_an_open_file_of_ours_is_not_followed);
+	tcase_add_test(tc, plain_folders_are_mounted_with_its_ids);
 	return tc;
 }
 
