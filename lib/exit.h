@@ -48,6 +48,7 @@ enum lg_exit {
 	LG_EXIT_SAVE = 139,
 	LG_EXIT_NO_DAEMON = 201,	/* lodged does not answer */
 	LG_EXIT_CANCELLED = 202,
+	LG_EXIT_HANGS = 204,		/* killed, but a process of it hangs in the kernel (D state) */
 	LG_EXIT_DOCTOR = 203,		/* doctor found something that will not work */
 };
 

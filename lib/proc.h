@@ -34,6 +34,20 @@ struct lg_spawn {
 	int cgroup_fd;			/* be born in this cgroup2 directory; <= 0: in the caller's */
 };
 
+/* A thread that waits in the kernel and hears no signal, not even SIGKILL. */
+struct lg_stuck {
+	pid_t pid, tid;
+	char name[20];		/* what it calls itself, made printable */
+	char where[160];	/* what it waits in, innermost first: "percpu_rwsem_wait < ext4_file_write_iter" */
+};
+
+/**
+ * lg_proc_stuck() - does a thread of @pid hang in the kernel (state D)?
+ *
+ * Return: 1 with the first such thread in @ret, 0 none, -ESRCH no such process.
+ */
+int lg_proc_stuck(pid_t pid, struct lg_stuck *ret);
+
 /**
  * lg_spawn() - start a program without copying the caller's memory (CLONE_VFORK)
  * @ret_pidfd:	may be NULL; else the caller's

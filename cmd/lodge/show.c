@@ -77,6 +77,7 @@ static void sheet(const json_t *instance)
 	out_addresses(instance, addresses, sizeof(addresses));
 	line("addresses", addresses);
 	line("last exit", lg_json_str(instance, "last_exit"));
+	line("hangs", lg_json_str(instance, "hangs"));
 	line("conf file", lg_json_str(instance, "conf_path"));
 	line("files", lg_json_str(instance, "private_path"));
 	line("root", lg_json_str(instance, "root"));

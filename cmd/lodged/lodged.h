@@ -72,6 +72,7 @@ struct instance {
 	int64_t created_at;
 	uint32_t id_base;
 	char last_exit[80];
+	char hangs[300];		/* it was killed and cannot end: which process, and where; "" = no */
 	int console_wait[4];		/* consoles attached before start; -1 = free */
 	sd_event_source *sweep;		/* retries the removal of a cgroup that is still busy */
 	unsigned int sweeps;
@@ -197,6 +198,8 @@ int spec_make(struct op *op, struct lg_msg *m, struct lg_err *err);
 void stop_begin(struct op *op, uint64_t timeout_s);
 void instance_gone(struct instance *ct);	/* its shim has ended */
 void sweep_cgroup(struct instance *ct);
+/* What it says of an instance that was killed and hangs. */
+int stop_hangs(const struct instance *ct, struct lg_err *err);
 
 /* ---- ids.c ---- */
 /* Says in the log what is wrong with the ids; nothing of it keeps the daemon from starting. */

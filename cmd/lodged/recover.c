@@ -38,6 +38,7 @@
 #include "storage/layer.h"
 
 #define SHIM_ANSWER_S 2
+#define SWEEP_AGAIN_US 2000000u
 
 /* ---- the layers' marks ---- */
 
@@ -260,10 +261,15 @@ void sweep_orphans(struct daemon *d)
 			sweep_cgroup(ct);
 			continue;
 		}
-		lg_log(LG_LOG_WARN, "cgroup %s belongs to no instance: removed", names.name[i]);
 		lg_cg_kill(d->cg, names.name[i], NULL);
-		if (lg_cg_remove(d->cg, names.name[i], NULL) < 0 && ctid)
-			ids_hold_destroyed(d, ctid);
+		if (lg_cg_remove(d->cg, names.name[i], NULL) == 0) {
+			lg_log(LG_LOG_WARN, "cgroup %s belongs to no instance: removed",
+			       names.name[i]);
+			continue;
+		}
+		/* What is in it takes its time to die, or hangs. */
+		ids_hold_destroyed(d, ctid);
+		sweep_later(d, SWEEP_AGAIN_US);
 	}
 }
 

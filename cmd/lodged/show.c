@@ -102,6 +102,7 @@ static void add_details(json_t *obj, const struct instance *ct)
 	json_object_set_new(obj, "conf", walk.conf);
 	set_str(obj, "description", lg_conf_get(ct->conf, "DESCRIPTION"));
 	set_str(obj, "last_exit", ct->last_exit);
+	set_str(obj, "hangs", ct->hangs);
 	snprintf(path, sizeof(path), "%s/ct/%u.conf", ct->d->root.etc, ct->ctid);
 	set_str(obj, "conf_path", path);
 	snprintf(path, sizeof(path), "%s/ct/%u", ct->d->root.var, ct->ctid);
@@ -130,7 +131,7 @@ json_t *instance_json(struct instance *ct, bool brief, bool usage)
 	set_str(obj, "name", ct->name);
 	json_object_set_new(obj, "kind", json_string("container"));
 	set_str(obj, "state", state_name(ct->state));
-	set_str(obj, "busy", ct->op ? ct->op->verb : NULL);
+	set_str(obj, "busy", ct->op ? ct->op->verb : ct->hangs[0] ? "hangs" : NULL);
 	set_str(obj, "hostname", lg_conf_get(ct->conf, "HOSTNAME"));
 	set_str(obj, "template", lg_conf_get(ct->conf, "OSTEMPLATE"));
 	json_object_set_new(obj, "addresses", addresses_json(ct));

@@ -335,6 +335,17 @@ void start_event(struct op *op)
 	start_run(op);
 }
 
+static void layer_is_late(struct op *op)
+{
+	struct lg_stuck stuck;
+	bool hangs = lg_proc_stuck(op->ct->old_shim->pid, &stuck) == 1;
+
+	lg_refuse(&op->err, -ETIMEDOUT, hangs ? LG_EXIT_HANGS : 0,
+		  "what its last run wrote is still being written back after %u s, by process %d%s%s",
+		  START_TIMEOUT_S, (int)op->ct->old_shim->pid, hangs ? ", which waits in the kernel: " :
+		  "", hangs ? stuck.where : "");
+}
+
 static int start_timed_out(sd_event_source *s, uint64_t usec, void *arg)
 {
 	struct op *op = arg;
@@ -342,7 +353,9 @@ static int start_timed_out(sd_event_source *s, uint64_t usec, void *arg)
 	(void)s;
 	(void)usec;
 	op->timer = sd_event_source_disable_unref(op->timer);
-	if (!op->err.code)
+	if (!op->err.code && op->ct->old_shim)
+		layer_is_late(op);
+	else if (!op->err.code)
 		lg_refuse(&op->err, -ETIMEDOUT, 0, "no answer from the shim within %u s",
 			  START_TIMEOUT_S);
 	start_event(op);

@@ -59,6 +59,8 @@ int state_allows(const struct instance *ct, enum verb verb, struct lg_err *err)
 		return lg_refuse(err, -EBUSY, LG_EXIT_LOCKED,
 				 "%s is held by another operation (%s): try again when it is over",
 				 instance_label(ct), ct->op->verb);
+	if (ct->hangs[0] && verb != VERB_STOP && verb != VERB_SET && verb != VERB_RENAME)
+		return stop_hangs(ct, err);
 	if (refusal && *refusal)
 		return lg_refuse(err, -EBUSY, rules[verb][ct->state].exit_code, "%s %s",
 				 instance_label(ct), refusal);

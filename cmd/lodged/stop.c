@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * How a stop goes: the template's stop signal to init, again every second while init may not have its
- * handlers yet, and after the timeout everything in the cgroup is killed. The end is
- * always the same, whoever caused it: the shim reports init's status and ends, and instance_gone()
- * removes what is left. A guest that asked for a reboot is started again.
+ * How a stop goes: the template's stop signal to init as soon as init has a handler for it, and after the
+ * timeout everything in the cgroup is killed. The end is always the same, whoever caused it: the shim
+ * reports init's status and ends, and instance_gone() removes what is left. A guest that asked for a
+ * reboot is started again.
+ *
+ * A process that waits in the kernel for a disk or a server does not hear SIGKILL (state D), and init does not
+ * end before it. Then the verb fails and names it, the instance stays what it is and says so, and
+ * whenever the process does end, all goes on by itself from there.
  */
 
 #include <errno.h>
@@ -27,13 +31,47 @@
 
 #define SWEEP_US 2000u
 #define SWEEPS_MAX 2500u	/* 5 s and more: the kernel takes its time with a large cgroup */
+#define SWEEP_SLOW_US 1000000u	/* from then on */
 #define KILL_TIMEOUT_S 10u
-#define ASK_US 1000000u
-#define ASK_MAX 5u
+#define ASK_US 200000u
+#define ASK_ANYWAY 5u		/* each so many looks a signal is sent to an init without handler */
 
 static void cg_name(const struct instance *ct, char buf[16])
 {
 	snprintf(buf, 16, "%u", ct->ctid);
+}
+
+/* ---- what cannot end ---- */
+
+static int is_stuck(pid_t pid, void *arg)
+{
+	return lg_proc_stuck(pid, arg) == 1;
+}
+
+/* Sets or clears ct->hangs. */
+static void note_hanging(struct instance *ct)
+{
+	struct lg_stuck stuck;
+	char name[16];
+
+	cg_name(ct, name);
+	ct->hangs[0] = '\0';
+	if (lg_cg_procs(ct->d->cg, name, is_stuck, &stuck) == 1 ||
+	    (ct->init_pid > 0 && lg_proc_stuck(ct->init_pid, &stuck) == 1))
+		snprintf(ct->hangs, sizeof(ct->hangs), "process %d (%s) waits in the kernel: %s",
+			 (int)stuck.tid, stuck.name, stuck.where);
+}
+
+int stop_hangs(const struct instance *ct, struct lg_err *err)
+{
+	if (!ct->hangs[0])
+		return lg_refuse(err, -ETIMEDOUT, LG_EXIT_CANNOT_STOP,
+				 "%s was killed and is still there after %u s; it goes on ending",
+				 instance_label(ct), KILL_TIMEOUT_S);
+	return lg_refuse(err, -ETIMEDOUT, LG_EXIT_HANGS,
+			 "%s was killed and cannot end: %s. It ends by itself when what that waits "
+			 "for answers (a disk, a file server, a frozen file system); kill reaches it "
+			 "no sooner", instance_label(ct), ct->hangs);
 }
 
 /* ---- after the end ---- */
@@ -77,6 +115,7 @@ static void swept(struct instance *ct)
 	snprintf(name, sizeof(name), "%u.exit", ct->ctid);
 	unlinkat(ct->d->run_ct_fd, name, 0);
 	runtime_forget(ct);
+	ct->hangs[0] = '\0';
 	if (ct->unsaved && instance_reload(ct, &err) < 0)
 		lg_log(LG_LOG_WARN, "%s: %s", instance_label(ct), err.msg);
 	ct->restart_wanted = false;
@@ -97,6 +136,25 @@ static int sweep_again(sd_event_source *s, uint64_t usec, void *arg)
 	return 0;
 }
 
+/* It takes too long: who waits for the end hears why, and the sweep goes on now and then. */
+static void sweep_is_late(struct instance *ct, const struct lg_err *why)
+{
+	struct op *op = ct->op;
+	struct lg_err err = { 0 };
+
+	note_hanging(ct);
+	lg_log(LG_LOG_ERR, "%s: its cgroup stays for now: %s%s%s", instance_label(ct), why->msg,
+	       ct->hangs[0] ? ": " : "", ct->hangs);
+	if (!op)
+		return;
+	if (op->err.code && op->then) {
+		op->then(op);	/* a start that failed for a reason of its own */
+		return;
+	}
+	stop_hangs(ct, &err);
+	op_fail(op, &err);
+}
+
 void sweep_cgroup(struct instance *ct)
 {
 	struct lg_err err = { 0 };
@@ -105,10 +163,13 @@ void sweep_cgroup(struct instance *ct)
 
 	cg_name(ct, name);
 	r = lg_cg_remove(ct->d->cg, name, &err);
-	if (r == -EBUSY && ct->sweeps++ < SWEEPS_MAX) {
+	if (r == -EBUSY) {
 		lg_cg_kill(ct->d->cg, name, NULL);
+		if (ct->sweeps++ == SWEEPS_MAX)
+			sweep_is_late(ct, &err);
 		if (sd_event_add_time_relative(ct->d->event, &ct->sweep, CLOCK_MONOTONIC,
-					       SWEEP_US, 0, sweep_again, ct) >= 0)
+					       ct->sweeps < SWEEPS_MAX ? SWEEP_US : SWEEP_SLOW_US, 0,
+					       sweep_again, ct) >= 0)
 			return;
 	}
 	if (r < 0)
@@ -167,9 +228,8 @@ static int kill_timed_out(sd_event_source *s, uint64_t usec, void *arg)
 
 	(void)s;
 	(void)usec;
-	lg_refuse(&err, -ETIMEDOUT, LG_EXIT_CANNOT_STOP,
-		  "%s was killed %u s ago and is still there: a process of it hangs in the kernel",
-		  instance_label(op->ct), KILL_TIMEOUT_S);
+	note_hanging(op->ct);
+	stop_hangs(op->ct, &err);
 	op_fail(op, &err);
 	return 0;
 }
@@ -209,8 +269,9 @@ static bool has_handler(pid_t pid, int sig)
 static int ask_again(sd_event_source *s, uint64_t usec, void *arg);
 
 /*
- * A signal that PID 1 has no handler for is lost, so it is sent again until it is handled; one that
- * waits for its signals in sigtimedwait() never shows a handler and hears the first.
+ * A signal that PID 1 has no handler for is lost, so it is sent when there is one. An init that waits for its
+ * signals in sigtimedwait() without blocking them never shows a handler: it is sent one now and then all
+ * the same, which does no harm to the others.
  */
 static void ask_to_stop(struct op *op)
 {
@@ -221,8 +282,9 @@ static void ask_to_stop(struct op *op)
 	if (!lg_proc_is(ct->init_pid, ct->init_start))
 		return;
 	heard = has_handler(ct->init_pid, sig);
-	kill(ct->init_pid, sig);
-	if (!heard && ++op->asked < ASK_MAX)
+	if (heard || op->asked++ % ASK_ANYWAY == 0)
+		kill(ct->init_pid, sig);
+	if (!heard)
 		sd_event_add_time_relative(ct->d->event, &op->wait_io, CLOCK_MONOTONIC, ASK_US, 0,
 					   ask_again, op);
 }
@@ -275,31 +337,39 @@ static void stopped(struct op *op)
 	op_end(op, json_pack("{s:b, s:b}", "was_running", 1, "killed", op->killed));
 }
 
-void api_stop(struct lg_vcall *call, const json_t *params, void *ctx)
+/* The operation of a verb that stops; answers the call itself and returns NULL when there is none. */
+static struct op *stop_op(struct lg_vcall *call, const json_t *params, void *ctx, const char *verb)
 {
 	struct instance *ct = api_instance(call, params, ctx);
 	struct lg_err err = { 0 };
-	struct op *op;
+	struct op *op = NULL;
 
 	if (!ct)
-		return;
-	if (state_allows(ct, VERB_STOP, &err) < 0) {
-		lg_vcall_fail(call, &err);
-		return;
-	}
-	if (ct->state != STATE_RUNNING) {
-		lg_vcall_reply(call, json_pack("{s:b}", "was_running", 0));
-		return;
-	}
-	op = op_new(ct, "stop", call);
+		return NULL;
+	if (ct->state != STATE_RUNNING && ct->hangs[0])
+		stop_hangs(ct, &err);
+	else if (state_allows(ct, VERB_STOP, &err) == 0 && !(op = op_new(ct, verb, call)))
+		lg_fail(&err, -ENOMEM, "%s %s", verb, instance_label(ct));
 	if (!op) {
-		lg_fail(&err, -ENOMEM, "stop %s", instance_label(ct));
 		lg_vcall_fail(call, &err);
-		return;
+		return NULL;
 	}
 	op->fast = json_is_true(json_object_get(params, "fast"));
+	return op;
+}
+
+void api_stop(struct lg_vcall *call, const json_t *params, void *ctx)
+{
+	struct op *op = stop_op(call, params, ctx, "stop");
+
+	if (!op)
+		return;
+	if (op->ct->state != STATE_RUNNING) {
+		op_end(op, json_pack("{s:b}", "was_running", 0));
+		return;
+	}
 	op->then = stopped;
-	stop_begin(op, stop_timeout(ct, params));
+	stop_begin(op, stop_timeout(op->ct, params));
 }
 
 /* The second half of a restart: the same call, another operation. */
@@ -321,28 +391,16 @@ static void restart_stopped(struct op *op)
 
 void api_restart(struct lg_vcall *call, const json_t *params, void *ctx)
 {
-	struct instance *ct = api_instance(call, params, ctx);
-	struct lg_err err = { 0 };
-	struct op *op;
+	struct op *op = stop_op(call, params, ctx, "restart");
 
-	if (!ct)
+	if (!op)
 		return;
-	if (state_allows(ct, VERB_STOP, &err) < 0) {
-		lg_vcall_fail(call, &err);
-		return;
-	}
-	op = op_new(ct, ct->state == STATE_RUNNING ? "restart" : "start", call);
-	if (!op) {
-		lg_fail(&err, -ENOMEM, "restart %s", instance_label(ct));
-		lg_vcall_fail(call, &err);
-		return;
-	}
 	op->wait = json_is_true(json_object_get(params, "wait"));
-	if (ct->state != STATE_RUNNING) {
+	if (op->ct->state != STATE_RUNNING) {
+		op->verb = "start";
 		start_begin(op);
 		return;
 	}
-	op->fast = json_is_true(json_object_get(params, "fast"));
 	op->then = restart_stopped;
-	stop_begin(op, stop_timeout(ct, params));
+	stop_begin(op, stop_timeout(op->ct, params));
 }

@@ -295,13 +295,31 @@ static int sniff(char **arg)
 	return 0;
 }
 
+static void end_42(int sig)
+{
+	(void)sig;
+	_exit(42);
+}
+
+/* late: as process 1, which hears the stop signal only after a while. The argument is the script's. */
+static int late(char **arg)
+{
+	struct sigaction sa = { .sa_handler = end_42 };
+
+	(void)arg;
+	sleep(3);
+	sigaction(SIGINT, &sa, NULL);
+	for (;;)
+		pause();
+}
+
 static const struct {
 	const char *name;
 	int nargs;
 	int (*fn)(char **arg);
 } verbs[] = {
 	{ "hog", 1, hog },	  { "fork", 0, fork_all },	{ "spin", 1, spin },
-	{ "call", 1, call },	  { "send", 7, send_frames },	{ "sniff", 3, sniff },
+	{ "late", 1, late },	  { "call", 1, call },	  { "send", 7, send_frames },	{ "sniff", 3, sniff },
 };
 
 int main(int argc, char **argv)
