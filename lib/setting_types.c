@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "lib/devices.h"
 #include "lib/exit.h"
 #include "lib/features.h"
 #include "lib/parse.h"
@@ -405,6 +406,20 @@ static int features_to_conf(const struct lg_setting *s, const char *value, char 
 	return r;
 }
 
+static int devices_to_conf(const struct lg_setting *s, const char *value, char **ret,
+			   struct lg_err *err)
+{
+	(void)s;
+	return lg_devices_format_names(value, ret, err);
+}
+
+static int device_numbers_to_conf(const struct lg_setting *s, const char *value, char **ret,
+				  struct lg_err *err)
+{
+	(void)s;
+	return lg_devices_format_rules(value, ret, err);
+}
+
 /* clang-format off */
 const struct lg_setting_type_ops lg_setting_types[] = {
 	[LG_SET_TEXT]		= { text_to_conf,	 NULL,		 NULL },
@@ -424,6 +439,8 @@ const struct lg_setting_type_ops lg_setting_types[] = {
 	[LG_SET_WORDS]		= { words_to_conf,	 NULL,		 NULL },
 	[LG_SET_CAPS]		= { caps_to_conf,	 NULL,		 NULL },
 	[LG_SET_FEATURES]	= { features_to_conf,	 NULL,		 NULL },
+	[LG_SET_DEVICES]	= { devices_to_conf,	 NULL,		 NULL },
+	[LG_SET_DEVICE_NUMBERS]	= { device_numbers_to_conf, NULL,	 NULL },
 	[LG_SET_KEPT]		= { text_to_conf,	 NULL,		 NULL },
 };
 /* clang-format on */

@@ -30,6 +30,7 @@ const struct lg_setting lg_settings[] = {
 	{ "stop-timeout", "STOP_TIMEOUT", "stop-timeout", "SECONDS",	LG_SET_SECONDS,		LG_SF_LIVE | LG_SF_NEEDS_SAVE,	0, 0, "time to stop cleanly before it is killed (120)" },
 	{ "capability",	"CAPABILITY",	"capability",	"NAME:on|off,...", LG_SET_CAPS,	0,				0, 0, "change the set of capabilities it keeps" },
 	{ "feature",	"FEATURES",	"features",	"NAME[:on|off],...", LG_SET_FEATURES,	LG_SF_LIST,			0, 0, "what it may use beyond the usual (list below)" },
+	{ "device",	"DEVNODES",	"devnodes",	"/dev/NAME[:rwm]", LG_SET_DEVICES,	LG_SF_LIST,			0, 0, "device of the host that it may use" },
 	{ "id-base",	"LOCAL_UID",	"local_uid",	"ID",		LG_SET_NUMBER,		LG_SF_CREATE_ONLY,		65536, UINT32_MAX - 65536, "first host id of its own 65536" },
 
 	/* vzctl's own ways to say the same, or settings whose work a later release does */
@@ -73,8 +74,7 @@ const struct lg_setting lg_settings[] = {
 	{ NULL,		"DISKINODES",	"diskinodes",	"S[:H]",	LG_SET_KEPT, 0, 0, 0, "number of files" },
 	{ NULL,		"QUOTATIME",	"quotatime",	"SECONDS",	LG_SET_KEPT, 0, 0, 0, "quota grace time" },
 	{ NULL,		"QUOTAUGIDLIMIT", "quotaugidlimit", "N",	LG_SET_KEPT, 0, 0, 0, "user and group quotas" },
-	{ NULL,		"DEVNODES",	"devnodes",	"DEV:rwq",	LG_SET_KEPT, 0, 0, 0, "devices by name" },
-	{ NULL,		"DEVICES",	"devices",	"b|c:MAJ:MIN:rw", LG_SET_KEPT, 0, 0, 0, "devices by number" },
+	{ NULL,		"DEVICES",	"devices",	"b|c:MAJ:MIN:rw", LG_SET_DEVICE_NUMBERS, LG_SF_LIST, 0, 0, "devices by number" },
 	{ NULL,		"PCI",		"pci_add",	"BUS:SLOT.FN",	LG_SET_KEPT, 0, 0, 0, "PCI device" },
 	{ NULL,		"NETFILTER",	"netfilter",	"MODE",		LG_SET_KEPT, 0, 0, 0, "packet filter inside" },
 	{ NULL,		"IPTABLES",	"iptables",	"LIST",		LG_SET_KEPT, 0, 0, 0, "packet filter modules" },

@@ -33,6 +33,8 @@ enum lg_setting_type {
 	LG_SET_WORDS,		/* list of words */
 	LG_SET_CAPS,		/* vzctl's name:on,name:off */
 	LG_SET_FEATURES,	/* lib/features.h */
+	LG_SET_DEVICES,		/* lib/devices.h: by name */
+	LG_SET_DEVICE_NUMBERS,	/* vzctl's, by number */
 	LG_SET_KEPT,		/* vzctl's, without meaning here: kept, one warning */
 	LG_SET_COUNT_,
 };

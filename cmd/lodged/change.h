@@ -55,4 +55,8 @@ extern const struct applier apply_limits;
 
 extern const struct applier apply_features;
 
+/* ---- set_devices.c ---- */
+
+extern const struct applier apply_devices;
+
 #endif

@@ -207,7 +207,7 @@ static void check_limits_of_host(struct report *r)
 
 static void (*const checks[])(struct report *r) = {
 	check_kernel,	     check_userns,   check_cgroups,   check_seccomp,
-	check_forwarding,    check_bridge_filter, check_space, check_templates,
+	doctor_devices,	     check_forwarding, check_bridge_filter, check_space, check_templates,
 	doctor_ids,	     check_limits_of_host, check_lxcfs,   check_criu,      check_kvm,
 };
 

@@ -24,4 +24,9 @@ long doctor_number(const char *path);
 /** doctor_ids() - what is granted, and whether an instance has an id of somebody else. */
 void doctor_ids(struct report *r);
 
+/* ---- doctor_isolation.c ---- */
+
+/** doctor_devices() - does the kernel take device programs? */
+void doctor_devices(struct report *r);
+
 #endif

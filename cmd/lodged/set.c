@@ -128,6 +128,7 @@ static const struct applier *const appliers[] = {
 	&apply_network,
 	&apply_limits,
 	&apply_features,
+	&apply_devices,
 	&apply_hostname,
 };
 

@@ -176,6 +176,19 @@ static int put_caps(const struct instance *ct, struct lg_msg *m, struct lg_err *
 	return 0;
 }
 
+static int put_devices(struct op *op, struct lg_msg *m, struct lg_err *err)
+{
+	struct device_set set;
+	int r = devices_of(op->ct->conf, &set, NULL, err);
+
+	if (r == 0)
+		r = devices_attach(op->ct, &set, err);
+	if (r < 0)
+		return r;
+	r = spec_devices(&set, m);
+	return r < 0 ? lg_fail(err, r, "name its devices") : 0;
+}
+
 int spec_make(struct op *op, struct lg_msg *m, struct lg_err *err)
 {
 	struct instance *ct = op->ct;
@@ -192,7 +205,7 @@ int spec_make(struct op *op, struct lg_msg *m, struct lg_err *err)
 	lg_msg_put(m, "seccomp", "1");
 	r = put_caps(ct, m, err);
 	if (r == 0)
-		r = spec_devices(ct, m, err);
+		r = put_devices(op, m, err);
 	if (r == 0)
 		r = put_guest(op, m, err);
 	return r;

@@ -12,6 +12,7 @@ setup_file() {
 teardown_file() { host_down; }
 teardown() {
 	tell_more
+	drop_loop
 	destroy_all
 }
 
@@ -84,4 +85,110 @@ given() {
 	[ "$status" -ne 0 ]
 	like "$stderr" 'feature ppp: the host has no /dev/ppp' "why"
 	is "$(field 101 .state)" stopped "state"
+}
+
+# A device of our own: a loop device over a file in our root. Sets LOOP.
+own_loop() {
+	truncate -s 1M "$LODGE_ROOT/loop.img"
+	LOOP=$(losetup --find --show "$LODGE_ROOT/loop.img")
+	echo "$LOOP" >"$BATS_TEST_TMPDIR/loop"
+}
+
+drop_loop() {
+	[ ! -e "$BATS_TEST_TMPDIR/loop" ] || losetup -d "$(<"$BATS_TEST_TMPDIR/loop")"
+}
+
+@test "a device given by name can be used inside, within what was allowed" {
+	own_loop
+	ct 101 --device "$LOOP:r"
+	is "$(in_ct 101 stat -c %u:%g:%a "$LOOP")" 0:0:660 "node"
+	is "$(in_ct 101 sh -c "head -c 512 $LOOP | wc -c")" 512 "read"
+	run in_ct 101 sh -c "echo x >$LOOP"
+	[ "$status" -ne 0 ]
+	run lodge exec --user 1000:1000 101 -- head -c 1 "$LOOP"
+	[ "$status" -ne 0 ]
+}
+
+@test "a device not given cannot be opened, even when the host's root binds its node inside" {
+	local pid
+	own_loop
+	ct 101 --device /dev/fuse
+	pid=$(init_pid 101)
+	run in_ct 101 mknod /dev/sneak b 7 0
+	[ "$status" -ne 0 ]
+	in_ct 101 touch /dev/sneak
+	# A node that everybody may open, from a file system that allows nodes, put there by the host's root.
+	mkdir "$BATS_TEST_TMPDIR/nodes"
+	mount -t tmpfs lodge-test "$BATS_TEST_TMPDIR/nodes"
+	mknod -m 0666 "$BATS_TEST_TMPDIR/nodes/sneak" b "$((16#$(stat -c %t "$LOOP")))" "$((16#$(stat -c %T "$LOOP")))"
+	is "$(head -c 512 "$BATS_TEST_TMPDIR/nodes/sneak" | wc -c)" 512 "the node is good"
+	bind_into "$pid" "$BATS_TEST_TMPDIR/nodes/sneak" /dev/sneak
+	umount "$BATS_TEST_TMPDIR/nodes"
+	is "$(in_ct 101 stat -c %F:%a /dev/sneak)" "block special file:666" "the node inside"
+	run in_ct 101 head -c 1 /dev/sneak
+	[ "$status" -ne 0 ]
+	like "$output" 'not permitted' "why"
+	# And the same one, once it is given: the rules follow at once.
+	lodge set 101 --device "$LOOP" >/dev/null
+	is "$(in_ct 101 sh -c 'head -c 512 /dev/sneak | wc -c')" 512 "given while it runs"
+	lodge set 101 --unset device >/dev/null
+	run in_ct 101 head -c 1 /dev/sneak
+	[ "$status" -ne 0 ]
+}
+
+# bind_into PID SOURCE TARGET: mount the host's file SOURCE on TARGET inside, as only the host's root can.
+bind_into() {
+	python3 - "$@" <<-'END'
+		import ctypes, os, sys
+		libc = ctypes.CDLL(None, use_errno=True)
+		pid, source, target = sys.argv[1:]
+		def call(*args):
+		    r = libc.syscall(*args)
+		    if r < 0: raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+		    return r
+		tree = call(428, -100, source.encode(), 1 | 0o2000000)      # open_tree, OPEN_TREE_CLONE
+		fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
+		if libc.setns(fd, 0x20000): raise OSError("setns")
+		call(429, tree, b"", -100, target.encode(), 4)              # move_mount, F_EMPTY_PATH
+	END
+}
+
+@test "vzctl's devices: by name and by number" {
+	own_loop
+	local major minor
+	major=$((16#$(stat -c %t "$LOOP"))) minor=$((16#$(stat -c %T "$LOOP")))
+	lodge create 101 --template busybox >/dev/null
+	vzctl set 101 --devices "b:$major:$minor:r" --devnodes fuse:rw --save
+	grep -qx "DEVICES=\"b:$major:$minor:r\"" "$LG_ETC/ct/101.conf"
+	grep -qx 'DEVNODES="fuse:rw"' "$LG_ETC/ct/101.conf"
+	lodge start 101 >/dev/null
+	is "$(in_ct 101 sh -c "head -c 512 $LOOP | wc -c")" 512 "by number"
+	in_ct 101 sh -c ': <>/dev/fuse'
+	refused 21 "not b\|c:MAJOR:MINOR" vzctl set 101 --devices b:7 --save
+}
+
+@test "a device that the host has not: a warning when it is set, an error when it starts" {
+	lodge create 101 --template busybox >/dev/null
+	run --separate-stderr lodge set 101 --device /dev/lodge-none
+	[ "$status" -eq 0 ]
+	like "$stderr" 'the host has no /dev/lodge-none' "warning"
+	run --separate-stderr lodge start 101
+	[ "$status" -ne 0 ]
+	like "$stderr" 'the host has no /dev/lodge-none' "error"
+	refused 21 "every container has its own" lodge set 101 --device /dev/null
+	refused 21 "is not a device" lodge set 101 --device /etc/passwd
+}
+
+@test "a disk that the host has mounted is given with a warning" {
+	own_loop
+	mkfs.ext4 -q "$LOOP"
+	mkdir "$BATS_TEST_TMPDIR/mnt"
+	mount "$LOOP" "$BATS_TEST_TMPDIR/mnt"
+	lodge create 101 --template busybox >/dev/null
+	run --separate-stderr lodge set 101 --device "$LOOP"
+	umount "$BATS_TEST_TMPDIR/mnt"
+	[ "$status" -eq 0 ]
+	like "$stderr" "$LOOP is mounted on $BATS_TEST_TMPDIR/mnt" "warning"
+	run --separate-stderr lodge set 101 --device "$LOOP:r"
+	is "$stderr" "" "not mounted any more"
 }
