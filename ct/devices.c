@@ -12,7 +12,7 @@
 
 #include "lib/cleanup.h"
 
-#define OWN "/dev/.lodge/nodes"	/* for the time of a start */
+#define OWN LG_OWN_FOLDER "/nodes"	/* for the time of a start */
 #define NODES_MAX "256"
 
 /* The nodes that every program may count on, and that give nothing away. */

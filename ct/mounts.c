@@ -34,11 +34,9 @@ struct row {
  * own only if it sees one that nothing covers, and the copies of our covers that a nested
  * namespace gets are locked. The container's root can take the covers off anyway: what keeps the
  * host's files safe is that host's root owns them. Covers keep accidents and other users away,
- * and so does the folder's mode. Its place is lxc's, whose name guests know us by: programs that gather
- * the devices for a nested container (podman, docker, runc with --privileged) leave it out.
+ * and so does the folder's mode.
  */
-#define OWN_FOLDER "/dev/.lxc"
-#define EMPTY_FOLDER OWN_FOLDER "/empty"
+#define EMPTY_FOLDER LG_OWN_FOLDER "/empty"
 
 /* clang-format off */
 static const struct row rows[] = {
@@ -54,8 +52,8 @@ static const struct row rows[] = {
 	{ "/dev/mqueue",	"mqueue",  NO_EXEC, NO_SIZE, { NULL } },
 	{ "/run",		"tmpfs",   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, RUN_SIZE,
 		{ "mode", "0755", NULL } },
-	{ OWN_FOLDER,		NULL,	   0, NO_SIZE, { NULL } },
-	{ OWN_FOLDER "/proc",	"proc",	   NO_EXEC, NO_SIZE, { NULL } },
+	{ LG_OWN_FOLDER,	NULL,	   0, NO_SIZE, { NULL } },
+	{ LG_OWN_FOLDER "/proc",	"proc",	   NO_EXEC, NO_SIZE, { NULL } },
 };
 
 /*

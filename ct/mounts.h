@@ -9,6 +9,12 @@
  * The steps of a container's root file system, in the order of their calls. All run inside, as its root.
  */
 
+/*
+ * Our own things inside. Its place is lxc's, whose name guests know us by: programs that gather the
+ * devices for a nested container (podman, docker, runc with --privileged) leave that one out.
+ */
+#define LG_OWN_FOLDER "/dev/.lxc"
+
 /**
  * lg_mounts_root() - make the folder @root (a descriptor from the shim's mount namespace) the root
  * of a mount namespace and cgroup namespace of our own
