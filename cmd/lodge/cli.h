@@ -32,6 +32,7 @@ enum word_kind { WORD_NONE, WORD_INSTANCE, WORD_TEMPLATE };
 enum verb_settings { NO_SETTINGS, CREATE_SETTINGS, SET_SETTINGS };
 
 struct cli;
+struct column;
 
 struct verb {
 	const char *name;		/* "start", "template list" */
@@ -46,6 +47,7 @@ struct verb {
 	const char *missing;		/* says what is missing when there are too few */
 	size_t words_after;		/* see struct opt_space */
 	enum word_kind word;		/* what the first word is; the others, where many may stand */
+	const struct column *columns;	/* what its options' COLUMNs are; NULL */
 	int (*run)(struct cli *cli);	/* exit status, or negative errno with cli->err */
 };
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cmd/lodge/columns.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,40 +9,17 @@
 #include "cmd/lodge/cli.h"
 #include "cmd/lodge/text.h"
 #include "lib/cleanup.h"
-#include "lib/exit.h"
 #include "lib/json.h"
 #include "lib/parse.h"
 
-static double put_text(char *buf, const char *text)
+static const json_t *usage(const json_t *instance)
 {
-	snprintf(buf, CELL_MAX, "%s", text ? text : "");
-	return 0;
-}
-
-static double put_number(char *buf, const json_t *obj, const char *key)
-{
-	int64_t v = lg_json_int(obj, key, -1);
-
-	if (v < 0)
-		buf[0] = '\0';
-	else
-		snprintf(buf, CELL_MAX, "%lld", (long long)v);
-	return (double)v;
-}
-
-static double put_size(char *buf, const json_t *instance, const char *key)
-{
-	int64_t v = lg_json_int(json_object_get(instance, "usage"), key, -1);
-
-	buf[0] = '\0';
-	if (v >= 0)
-		lg_format_size((uint64_t)v, buf);
-	return (double)v;
+	return json_object_get(instance, "usage");
 }
 
 static double put_setting(char *buf, const json_t *instance, const char *name)
 {
-	return put_text(buf, lg_json_str(json_object_get(instance, "settings"), name));
+	return cell_text(buf, lg_json_str(json_object_get(instance, "settings"), name));
 }
 
 /* A limit sorts by its size; none is the largest. */
@@ -59,12 +35,12 @@ static double put_limit(char *buf, const json_t *instance, const char *name)
 
 static double get_id(const json_t *i, char *buf)
 {
-	return put_number(buf, i, "ctid");
+	return cell_number(buf, i, "ctid");
 }
 
 static double get_name(const json_t *i, char *buf)
 {
-	return put_text(buf, lg_json_str(i, "name"));
+	return cell_text(buf, lg_json_str(i, "name"));
 }
 
 static double get_state(const json_t *i, char *buf)
@@ -78,7 +54,7 @@ static double get_state(const json_t *i, char *buf)
 
 static double get_template(const json_t *i, char *buf)
 {
-	return put_text(buf, lg_json_str(i, "template"));
+	return cell_text(buf, lg_json_str(i, "template"));
 }
 
 /* One address is enough for a table; --json and show have all. */
@@ -101,27 +77,27 @@ static double get_addresses(const json_t *i, char *buf)
 
 static double get_memory(const json_t *i, char *buf)
 {
-	return put_size(buf, i, "memory_bytes");
+	return cell_size(buf, usage(i), "memory_bytes");
 }
 
 static double get_memory_peak(const json_t *i, char *buf)
 {
-	return put_size(buf, i, "memory_peak_bytes");
+	return cell_size(buf, usage(i), "memory_peak_bytes");
 }
 
 static double get_swap(const json_t *i, char *buf)
 {
-	return put_size(buf, i, "swap_bytes");
+	return cell_size(buf, usage(i), "swap_bytes");
 }
 
 static double get_rx(const json_t *i, char *buf)
 {
-	return put_size(buf, i, "rx_bytes");
+	return cell_size(buf, usage(i), "rx_bytes");
 }
 
 static double get_tx(const json_t *i, char *buf)
 {
-	return put_size(buf, i, "tx_bytes");
+	return cell_size(buf, usage(i), "tx_bytes");
 }
 
 static double get_memory_max(const json_t *i, char *buf)
@@ -155,23 +131,17 @@ static double get_cpu(const json_t *i, char *buf)
 
 static double get_tasks(const json_t *i, char *buf)
 {
-	return put_number(buf, json_object_get(i, "usage"), "tasks");
+	return cell_number(buf, json_object_get(i, "usage"), "tasks");
 }
 
 static double get_oom(const json_t *i, char *buf)
 {
-	return put_number(buf, json_object_get(i, "usage"), "oom_kills");
+	return cell_number(buf, json_object_get(i, "usage"), "oom_kills");
 }
 
 static double get_uptime(const json_t *i, char *buf)
 {
-	int64_t since = lg_json_int(i, "started_at", 0), t = time(NULL);
-
-	buf[0] = '\0';
-	if (since <= 0 || t < since)
-		return 0;
-	text_uptime((uint64_t)(t - since), buf);
-	return (double)(t - since);
+	return cell_uptime(buf, i);
 }
 
 static double get_created(const json_t *i, char *buf)
@@ -186,12 +156,12 @@ static double get_created(const json_t *i, char *buf)
 
 static double get_hostname(const json_t *i, char *buf)
 {
-	return put_text(buf, lg_json_str(i, "hostname"));
+	return cell_text(buf, lg_json_str(i, "hostname"));
 }
 
 static double get_description(const json_t *i, char *buf)
 {
-	return put_text(buf, lg_json_str(i, "description"));
+	return cell_text(buf, lg_json_str(i, "description"));
 }
 
 static double get_onboot(const json_t *i, char *buf)
@@ -201,12 +171,12 @@ static double get_onboot(const json_t *i, char *buf)
 
 static double get_kind(const json_t *i, char *buf)
 {
-	return put_text(buf, lg_json_str(i, "kind"));
+	return cell_text(buf, lg_json_str(i, "kind"));
 }
 
 static double get_pid(const json_t *i, char *buf)
 {
-	return put_number(buf, i, "init_pid");
+	return cell_number(buf, i, "init_pid");
 }
 
 /* clang-format off */
@@ -239,87 +209,3 @@ const struct column columns[] = {
 	{ 0 },
 };
 /* clang-format on */
-
-const struct column *column_find(const char *name, size_t len)
-{
-	/* What JSON calls it. */
-	if (len == 4 && strncmp(name, "ctid", len) == 0)
-		return &columns[0];
-	for (const struct column *c = columns; c->name; c++)
-		if (strlen(c->name) == len && strncmp(c->name, name, len) == 0)
-			return c;
-	return NULL;
-}
-
-static int unknown(const char *name, size_t len, struct lg_err *err)
-{
-	char all[400] = "";
-	size_t at = 0;
-
-	for (const struct column *c = columns; c->name && at < sizeof(all); c++)
-		at += (size_t)snprintf(all + at, sizeof(all) - at, "%s%s", at ? ", " : "",
-				       c->name);
-	return lg_refuse(err, -EINVAL, LG_EXIT_BAD_OPTION,
-			 "no column is called '%.*s'; there are: %s",
-			 (int)(len < 40 ? len : 40), name, all);
-}
-
-int columns_parse(const char *list, const struct column **ret, struct lg_err *err)
-{
-	int n = 0;
-
-	do {
-		size_t len = strcspn(list, ",");
-		const struct column *c = column_find(list, len);
-
-		if (!c)
-			return unknown(list, len, err);
-		if (n == (int)COLUMNS_MAX)
-			return lg_refuse(err, -EINVAL, LG_EXIT_BAD_OPTION,
-					 "at most %u columns", COLUMNS_MAX);
-		ret[n++] = c;
-		list += len;
-	} while (*list++);
-	return n;
-}
-
-struct key {
-	json_t *row;
-	size_t at;
-	double number;
-	char text[CELL_MAX];
-};
-
-static int compare(const void *pa, const void *pb, void *arg)
-{
-	const struct key *a = pa, *b = pb;
-	const int *direction = arg;
-	int c = a->number < b->number ? -1 : a->number > b->number ? 1 : 0;
-
-	if (c == 0)
-		c = strcmp(a->text, b->text);
-	if (c == 0)
-		return a->at < b->at ? -1 : 1;
-	return c * *direction;
-}
-
-void columns_sort(json_t **rows, size_t n, const struct column *column, bool down)
-{
-	lg_autofree struct key *keys = calloc(n + 1, sizeof(*keys));
-	int direction = down ? -1 : 1;
-
-	if (!keys)
-		return;	/* unsorted is better than nothing */
-	for (size_t i = 0; i < n; i++) {
-		double v = column->get(rows[i], keys[i].text);
-
-		keys[i].row = rows[i];
-		keys[i].at = i;
-		keys[i].number = column->number ? v : 0;
-		if (column->number)
-			keys[i].text[0] = '\0';
-	}
-	qsort_r(keys, n, sizeof(*keys), compare, &direction);
-	for (size_t i = 0; i < n; i++)
-		rows[i] = keys[i].row;
-}

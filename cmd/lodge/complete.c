@@ -20,6 +20,7 @@
 struct completing {
 	struct cli *cli;
 	const char *begun;	/* the word at the end, maybe empty */
+	const struct column *columns;	/* of the verb, when it has any */
 };
 
 static void offer(const struct completing *c, const char *word, const char *help)
@@ -107,7 +108,7 @@ static void offer_columns(const struct completing *c)
 	int head = comma ? (int)(comma - c->begun) + 1 : *c->begun == '-';
 	char word[CELL_MAX];
 
-	for (const struct column *col = columns; col->name; col++) {
+	for (const struct column *col = c->columns; col && col->name; col++) {
 		snprintf(word, sizeof(word), "%.*s%s", head, c->begun, col->name);
 		offer(c, word, col->help);
 	}
@@ -225,6 +226,7 @@ static void complete(struct completing *c, char **words, size_t nwords)
 			first = words[i];
 			if (verb)
 				space = verb_space(verb);
+			c->columns = verb ? verb->columns : NULL;
 		}
 	}
 	if (*c->begun == '-')

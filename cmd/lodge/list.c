@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "cmd/lodge/columns.h"
-#include "cmd/lodge/table.h"
 #include "cmd/lodge/verbs.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -26,22 +25,11 @@ static int choose(struct cli *cli, struct listing *l)
 
 	if (!list)
 		list = opt_has(&cli->args, "long") ? LONG_LIST : SHORT_LIST;
-	n = columns_parse(list, l->shown, &cli->err);
+	n = columns_parse(columns, list, l->shown, &cli->err);
 	if (n < 0)
 		return n;
 	l->nshown = (size_t)n;
-	if (sort) {
-		const struct column *by[COLUMNS_MAX];
-
-		l->down = *sort == '-';
-		n = columns_parse(sort + (l->down ? 1 : 0), by, &cli->err);
-		if (n < 0)
-			return n;
-		if (n != 1)
-			return cli_usage(cli, "sort by one column, not by '%s'", sort);
-		l->sort = by[0];
-	}
-	return 0;
+	return sort ? columns_sort_key(columns, sort, &l->sort, &l->down, &cli->err) : 0;
 }
 
 static enum column_need cost(const struct listing *l)
@@ -82,25 +70,13 @@ static const char *paint_state(size_t row, size_t column, const char *text)
 
 static int print_table(struct cli *cli, const struct listing *l, json_t *const *rows, size_t n)
 {
-	struct table_column heads[COLUMNS_MAX];
-	struct table t = { .columns = heads, .ncolumns = l->nshown,
-			   .no_header = opt_has(&cli->args, "no-header") };
-	int r;
+	const struct columns_how how = {
+		.width = out_width(),
+		.no_header = opt_has(&cli->args, "no-header"),
+		.paint = out_colour(STDOUT_FILENO) ? paint_state : NULL,
+	};
+	int r = columns_print(l->shown, l->nshown, rows, n, &how, stdout);
 
-	for (size_t c = 0; c < l->nshown; c++)
-		heads[c] = (struct table_column){ .header = l->shown[c]->header,
-						  .right = l->shown[c]->right,
-						  .shrinks = l->shown[c]->shrinks };
-	for (size_t i = 0; i < n; i++)
-		for (size_t c = 0; c < l->nshown; c++) {
-			char cell[CELL_MAX];
-
-			l->shown[c]->get(rows[i], cell);
-			table_add(&t, cell);
-		}
-	r = table_print(&t, stdout, out_width(), out_utf8(),
-			out_colour(STDOUT_FILENO) ? paint_state : NULL);
-	table_free(&t);
 	return r < 0 ? lg_fail(&cli->err, r, "list") : LG_EXIT_OK;
 }
 
@@ -162,5 +138,6 @@ const struct verb verb_list = {
 	.opts = opts,
 	.max_words = 100000,
 	.word = WORD_INSTANCE,
+	.columns = columns,
 	.run = run,
 };

@@ -207,14 +207,24 @@ static void features_part(void)
 	puts(".El");
 }
 
-static void columns_part(void)
+static void put_columns(const struct column *table)
 {
 	puts(".Bl -tag -width memory-peak -compact");
-	for (const struct column *c = columns; c->name; c++) {
+	for (const struct column *c = table; c->name; c++) {
 		printf(".It Cm %s\n", c->name);
 		put_help(c->help);
 	}
 	puts(".El");
+}
+
+static void columns_part(void)
+{
+	put_columns(columns);
+}
+
+static void stats_columns_part(void)
+{
+	put_columns(stats_columns);
 }
 
 static int run(struct cli *cli)
@@ -227,6 +237,7 @@ static int run(struct cli *cli)
 		{ "settings", settings_part }, { "keys", keys_part },
 		{ "kept", kept_part },	       { "columns", columns_part },
 		{ "features", features_part },
+		{ "stats-columns", stats_columns_part },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)

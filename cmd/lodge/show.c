@@ -25,7 +25,7 @@ static void line(const char *label, const char *value)
 static void column_lines(const json_t *instance, const char *const *names)
 {
 	for (; *names; names++) {
-		const struct column *c = column_find(*names, strlen(*names));
+		const struct column *c = column_find(columns, *names, strlen(*names));
 		char cell[CELL_MAX] = "";
 
 		if (c)
@@ -69,7 +69,7 @@ static void sheet(const json_t *instance)
 	static const char *const used[] = { "memory", "memory-peak", "swap", "cpu", "tasks", "oom",
 					    "rx", "tx", NULL };
 	char label[LABEL_MAX], addresses[1024], state[CELL_MAX];
-	const struct column *c = column_find("state", 5);
+	const struct column *c = column_find(columns, "state", 5);
 
 	c->get(instance, state);
 	printf("%s: %s\n", text_safe((char *)(uintptr_t)out_label(instance, label)), state);

@@ -116,14 +116,14 @@ size_t text_width(const char *text)
 	return n;
 }
 
-size_t text_span(const char *text, size_t columns)
+size_t text_span(const char *text, size_t wide)
 {
 	const char *p = text;
 
 	for (; *p; p++) {
 		if (((unsigned char)*p & 0xc0) == 0x80)
 			continue;
-		if (columns-- == 0)
+		if (wide-- == 0)
 			break;
 	}
 	return (size_t)(p - text);

@@ -36,8 +36,8 @@ char *text_safe(char *text);
 /** text_width() - columns that @text takes, one for each UTF-8 character. */
 size_t text_width(const char *text);
 
-/** text_span() - bytes of the first @columns columns of @text. */
-size_t text_span(const char *text, size_t columns);
+/** text_span() - bytes of the first @wide columns of @text. */
+size_t text_span(const char *text, size_t wide);
 
 /** text_uptime() - "5d 03h", "3h 12m", "12m 05s", "42s". @buf: 24 bytes. */
 void text_uptime(uint64_t seconds, char buf[24]);

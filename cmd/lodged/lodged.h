@@ -242,6 +242,7 @@ void api_restart(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_destroy(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_list(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_show(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_stats(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_status(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_set(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_mount(struct lg_vcall *call, const json_t *params, void *ctx);

@@ -38,6 +38,7 @@ static const struct lg_vmethod methods[] = {
 	{ "io.lodge.List", api_list },
 	{ "io.lodge.Show", api_show },
 	{ "io.lodge.Status", api_status },
+	{ "io.lodge.Stats", api_stats },
 	{ "io.lodge.Set", api_set },
 	{ "io.lodge.Mount", api_mount },
 	{ "io.lodge.Umount", api_umount },
