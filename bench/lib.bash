@@ -1,9 +1,10 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# What bench/verbs and bench/idle share: a place of their own, the small programs, the root file system that every
+# What the scripts here share: a place of their own, the small programs, the root file system that every
 # system under measurement starts, and how each of them is asked for the same container: user
-# namespace, veth on a bridge, 64 MiB of memory, 100 tasks, a seccomp filter (crun: no network).
+# namespace, veth on a bridge, MEMORY bytes, TASKS tasks, a seccomp filter (crun: no network). nspawn is
+# for the scripts that ask for no verbs: without systemd it knows neither limits nor a way in.
 #
 # Everything made here bears the name lgb and is removed by bench_down, also after a failure.
 #
@@ -58,6 +59,25 @@ use() {
 	done
 }
 
+# write_section FILE NAME: standard input takes the place of what is between the marks of NAME in FILE
+write_section() {
+	local begin="<!-- $2 begin: written by bench/$2 -->" end="<!-- $2 end -->"
+	if ! grep -qFx -e "$begin" "$1" || ! grep -qFx -e "$end" "$1"; then
+		die "$1 lacks the lines '$begin' and '$end'"
+	fi
+	cat >"$WORK/section"
+	awk -v begin="$begin" -v end="$end" -v section="$WORK/section" '
+		$0 == end { inside = 0 }
+		!inside { print }
+		$0 == begin {
+			inside = 1
+			while ((getline line <section) > 0)
+				print line
+		}
+	' "$1" >"$WORK/page"
+	cat "$WORK/page" >"$1"
+}
+
 # timed LABEL COMMAND...
 timed() {
 	"$WORK/timer" "$WORK/times" "$@"
@@ -91,7 +111,7 @@ lodge_up() {
 }
 
 lodge_create() {
-	timed lodge.create lodge create "$1" --template bench --memory 64M --tasks $TASKS --ip auto
+	timed lodge.create lodge create "$1" --template bench --memory $((MEMORY >> 20))M --tasks $TASKS --ip auto
 }
 
 lodge_start() {
@@ -100,6 +120,10 @@ lodge_start() {
 
 lodge_exec() {
 	timed lodge.exec lodge exec "$1" -- /bin/true
+}
+
+lodge_enter() {
+	lodge exec "$1" -- "${@:2}"
 }
 
 lodge_list() {
@@ -181,6 +205,10 @@ lxc_start() {
 
 lxc_exec() {
 	timed lxc.exec lxc-attach -P "$LXC" -n "lgb$1" -- /bin/true
+}
+
+lxc_enter() {
+	lxc-attach -P "$LXC" -n "lgb$1" -- "${@:2}"
 }
 
 lxc_list() {
@@ -272,6 +300,10 @@ crun_exec() {
 	crun_do crun.exec exec "lgb$1" /bin/true
 }
 
+crun_enter() {
+	on_crun_host crun --root "$CRUN/state" --cgroup-manager cgroupfs exec "lgb$1" "${@:2}"
+}
+
 crun_list() {
 	crun_do "crun.list$1" list
 }
@@ -293,4 +325,82 @@ crun_down() {
 	kill "$CRUN_HOST"
 	wait "$CRUN_HOST" 2>/dev/null
 	find /sys/fs/cgroup -depth -type d -path '*/lgb*' -exec rmdir {} + 2>/dev/null
+}
+
+# ---- systemd-nspawn -----------------------------------------------------------------------
+
+nspawn_there() {
+	type -P systemd-nspawn >/dev/null
+}
+
+nspawn_up() {
+	NSPAWN=$WORK/nspawn
+	mkdir -p "$NSPAWN"
+}
+
+nspawn_create() {
+	cp -a "$WORK/template/rootfs" "$NSPAWN/lgb$1"
+}
+
+nspawn_start() {
+	:	# what is entered is what it starts
+}
+
+# Neither machined nor a unit of its own: what works on every host. It complains there even when all is well.
+nspawn_enter() {
+	systemd-nspawn --quiet --register=no --keep-unit --pipe -D "$NSPAWN/lgb$1" "${@:2}" \
+		2>"$NSPAWN/complaints" || {
+		cat "$NSPAWN/complaints" >&2
+		return 1
+	}
+}
+
+nspawn_stop() {
+	:
+}
+
+nspawn_destroy() {
+	rm -rf "${NSPAWN:?}/lgb$1"
+}
+
+nspawn_down() {
+	rm -rf "${NSPAWN:?}"
+	# It leaves a folder per name that ever ran.
+	find /run/systemd/nspawn/propagate -mindepth 1 -maxdepth 1 -name 'lgb*' -exec rmdir {} + 2>/dev/null
+}
+
+# ---- the host itself ----------------------------------------------------------------------
+
+bare_there() {
+	:
+}
+
+bare_up() {
+	:
+}
+
+# Same programs, same file system, none of the walls.
+bare_create() {
+	cp -a "$WORK/template/rootfs" "$WORK/bare"
+	mknod -m 0666 "$WORK/bare/dev/null" c 1 3
+}
+
+bare_start() {
+	:
+}
+
+bare_enter() {
+	chroot "$WORK/bare" "${@:2}"
+}
+
+bare_stop() {
+	:
+}
+
+bare_destroy() {
+	rm -rf "${WORK:?}/bare"
+}
+
+bare_down() {
+	:
 }
