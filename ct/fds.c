@@ -8,7 +8,7 @@
 
 #include "ct/trace.h"
 
-#define FDS_MAX 8
+#define FDS_MAX 16
 #define FDS_HIGH 64	/* above every place that is given out */
 
 int lg_fds_keep(int *const *keep, size_t n)

@@ -25,6 +25,7 @@ struct inside {
 	int root, old_root, nodes;
 	int plain[LG_PLAIN_MAX];
 	int devpts, master, slave;
+	struct lg_procfs_dirs dirs;
 	char *argv[ARGS_MAX + 1], *envp[ARGS_MAX + 4];
 };
 
@@ -47,8 +48,9 @@ static int wait_for(struct inside *in, uint32_t kind, struct lg_msg *ret, struct
  */
 static int keep_fds(struct inside *in, struct lg_err *err)
 {
-	int *keep[] = { &in->sock, &in->seccomp };
-	int r = lg_fds_keep(keep, ARRAY_SIZE(keep));
+	int *keep[2 + LG_PROCFS_FILES] = { &in->sock, &in->seccomp };
+	size_t n = lg_procfs_keep(in->start->procfs, &keep[2]);
+	int r = lg_fds_keep(keep, 2 + n);
 
 	if (r == 0)
 		r = lg_oom_reset();
@@ -112,6 +114,13 @@ static int mount_kernel(struct inside *in, struct lg_err *err)
 	return lg_mounts_kernel(in->start, &in->devpts, err);
 }
 
+static int tell_limits(struct inside *in, struct lg_err *err)
+{
+	lg_procfs_dirs(&in->dirs);
+	return in->start->procfs->dev ?
+		       lg_procfs_place(&in->dirs, NULL, in->start->procfs, err) : 0;
+}
+
 static int make_devices(struct inside *in, struct lg_err *err)
 {
 	int r = lg_devices_make(in->start, in->old_root, in->nodes, err);
@@ -147,7 +156,12 @@ static int make_console(struct inside *in, struct lg_err *err)
 	lg_msg_init(&m, LG_H_TTY);
 	lg_msg_put_fd(&m, in->devpts);
 	lg_msg_put_fd(&m, in->master);
+	lg_msg_put_fd(&m, in->dirs.proc);
+	if (in->dirs.cpu >= 0)
+		lg_msg_put_fd(&m, in->dirs.cpu);
 	r = lg_msg_send(in->sock, &m);
+	in->dirs.proc = lg_close(in->dirs.proc);
+	in->dirs.cpu = lg_close(in->dirs.cpu);
 	in->devpts = lg_close(in->devpts);
 	in->master = lg_close(in->master);
 	return r < 0 ? lg_fail(err, r, "hand over the console") : 0;
@@ -281,6 +295,7 @@ static const struct {
 	{ "become root",	become_root },
 	{ "enter the root",	enter_root },
 	{ "mount",		mount_kernel },
+	{ "tell limits",	tell_limits },
 	{ "make devices",	make_devices },
 	{ "leave the host",	detach_host },	/* from here on every path is inside */
 	{ "mount plain folders", mount_plain },
@@ -301,7 +316,7 @@ void lg_inside(const struct lg_start *start, int sock)
 {
 	struct inside in = { .start = start, .sock = sock, .seccomp = start->seccomp_fd,
 			     .root = -1, .old_root = -1, .nodes = -1, .devpts = -1, .master = -1,
-			     .slave = -1 };
+			     .slave = -1, .dirs = LG_PROCFS_NO_DIRS };
 	struct lg_err err = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {

@@ -12,7 +12,8 @@
  *	mounts the overlay
  *	ROOT (fd) --------------------> becomes root, unshares mount and cgroup namespaces, builds
  *					the root file system, /dev, /proc, /sys, the guest's files
- *	    <-------------------------- TTY (fds: the mount of its devpts, master of its console)
+ *	    <-------------------------- TTY (fds: the mount of its devpts, master of its console, two
+					folders of its /proc and /sys)
  *	    <-------------------------- READY
  *	GO ---------------------------> (only when lodged said so)
  *	    <-------------------------- EXEC, then the socket closes by itself at exec
@@ -22,6 +23,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "ct/procfs.h"
 #include "lib/err.h"
 #include "lib/msg.h"
 
@@ -29,7 +31,8 @@ enum lg_handshake {
 	LG_H_ROOT = 1,	/* fds: the container's root folder; with plain fields a mount for each; with
 			 * device fields a mount with the nodes */
 	LG_H_GO,
-	LG_H_TTY,	/* fds: devpts mount, console's master */
+	LG_H_TTY,	/* fds: devpts mount, console's master, its /proc and its CPU folder in /sys (these
+			 * two may be missing) */
 	LG_H_READY,
 	LG_H_PID,	/* of a session's process, as the shim sees it: pid */
 	LG_H_EXEC,	/* the next thing is exec */
@@ -47,6 +50,7 @@ struct lg_start {
 	uint64_t keep_caps, run_size, tmp_size;
 	int cgroup_fd, leaf_fd;
 	int seccomp_fd;		/* -1: no filter */
+	struct lg_procfs *procfs;	/* lxcfs's files; borrowed */
 };
 
 /** lg_start_parse() - check START and take its descriptors. -EINVAL names the field. */

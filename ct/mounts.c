@@ -30,8 +30,8 @@ struct row {
  * Devices cannot be made in a user namespace, so nothing here needs MOUNT_ATTR_NODEV for safety except
  * where a node could be bound in; /dev and /dev/pts hold the bound ones.
  *
- * The second proc is for nested containers. The kernel lets a user namespace mount a proc of its
- * own only if it sees one that nothing covers, and the copies of our covers that a nested
+ * The second proc and the second sysfs are for nested containers. The kernel lets a user namespace mount one of
+ * its own only if it sees one that nothing covers, and the copies of our covers that a nested
  * namespace gets are locked. The container's root can take the covers off anyway: what keeps the
  * host's files safe is that host's root owns them. Covers keep accidents and other users away,
  * and so does the folder's mode.
@@ -54,6 +54,7 @@ static const struct row rows[] = {
 		{ "mode", "0755", NULL } },
 	{ LG_OWN_FOLDER,	NULL,	   0, NO_SIZE, { NULL } },
 	{ LG_OWN_FOLDER "/proc",	"proc",	   NO_EXEC, NO_SIZE, { NULL } },
+	{ LG_OWN_FOLDER "/sys",	"sysfs",   NO_EXEC | MOUNT_ATTR_RDONLY, NO_SIZE, { NULL } },
 };
 
 /*

@@ -48,6 +48,8 @@ enum lg_proto {
 	LG_P_CONSOLE,	/* fd: a stream socket to join to the console (SOCK_STREAM) */
 	LG_P_SIGNAL,	/* sig: to init (from lodged) or to the session's process group (from a client) */
 	LG_P_RESIZE,	/* rows, cols: of the console */
+	LG_P_PROC,	/* file* (names of ct/procfs.c); fds: a copy of each one's mount, a pidfd of the
+			 * lxcfs that makes them. None: there is no lxcfs any more. Before START and later */
 
 	/* shim -> lodged, shim -> client */
 	LG_P_READY = 64,

@@ -16,7 +16,7 @@
 #include "lib/err.h"
 
 #define LG_MSG_BYTES 16384u	/* of one message */
-#define LG_MSG_FDS 8u
+#define LG_MSG_FDS 16u
 
 struct lg_msg {
 	uint32_t kind;

@@ -106,6 +106,9 @@ static void dispatch(struct link *link, struct lg_msg *m)
 	case LG_P_START:
 		start_take(m);
 		break;
+	case LG_P_PROC:
+		procfs_take(m);
+		break;
 	case LG_P_GO:
 		start_go();
 		break;

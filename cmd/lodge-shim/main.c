@@ -69,7 +69,7 @@ static void on_child(struct source *s, uint32_t events)
 		if (pid == shim.launch.pid) {
 			init_ended = true;
 			init_status = status;
-		} else {
+		} else if (!procfs_reaped(pid)) {
 			session_reaped(pid, status);
 		}
 	}

@@ -110,6 +110,24 @@ void init_reaped(int status) __attribute__((noreturn));
 /** spare_prepare() - what a spare can do before it knows what for. */
 int spare_prepare(const struct lg_msg *m, struct lg_err *err);
 
+/* ---- procfs.c: lxcfs's files over the container's /proc ---- */
+
+/** procfs_take() - PROC: there is a new lxcfs, or none. */
+void procfs_take(struct lg_msg *m);
+
+/** procfs_files() - what init puts in place; procfs_given() when it has been cloned. */
+struct lg_procfs *procfs_files(void);
+void procfs_given(void);
+
+/** procfs_dirs() - take the container's two folders, descriptors @first and the next one of @m. */
+void procfs_dirs(struct lg_msg *m, unsigned int first);
+
+/** procfs_settle() - init runs: let the container have what was changed meanwhile. */
+void procfs_settle(void);
+
+/** procfs_reaped() - was @pid the child that does it? */
+bool procfs_reaped(pid_t pid);
+
 /* ---- session.c ---- */
 
 void session_begin(struct lg_msg *m);

@@ -95,7 +95,9 @@ static int start_all(struct lg_msg *m, struct lg_err *err)
 		return r;
 	if (remember(&start) < 0)
 		return lg_fail(err, -ENOMEM, "START");
+	start.procfs = procfs_files();
 	r = lg_launch_clone(&start, &shim.launch, err);
+	procfs_given();
 	if (r == 0)
 		r = say_made(err);
 	if (r == 0)
@@ -155,6 +157,7 @@ static void started(void)
 		       (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u);
 	link_send();
 	lg_trace("STARTED");
+	procfs_settle();
 }
 
 static void handshake_ended(void)
@@ -181,6 +184,7 @@ static void take_handshake(struct lg_msg *m)
 	case LG_H_TTY:
 		shim.devpts = lg_msg_take_fd(m, 0);
 		console_open(lg_msg_take_fd(m, 1));
+		procfs_dirs(m, 2);
 		break;
 	case LG_H_READY:
 		shim.ready = true;

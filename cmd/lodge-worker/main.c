@@ -21,7 +21,10 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "ct/procfs.h"
+#include "ct/proto.h"
 #include "lib/cleanup.h"
+#include "lib/msg.h"
 #include "storage/layer.h"
 #include "storage/template.h"
 
@@ -56,9 +59,36 @@ static int empty_trash(const struct job *job, struct lg_err *err)
 	return lg_layer_empty_trash(job->var, err);
 }
 
+/* Where open-lxcfs answers: PROC with the files, or FAILED. */
+#define ANSWER 3
+
+#define LXCFS_TRY_US 2000u
+#define LXCFS_TRIES 3000u
+
+/* An lxcfs that was started a moment ago mounts itself in its own time, and one that hangs lets us wait. */
+static int open_lxcfs(const struct job *job, struct lg_err *err)
+{
+	struct lg_procfs files;
+	struct lg_msg m;
+	int r = -ENOENT;
+
+	for (unsigned int i = 0; r == -ENOENT && i < LXCFS_TRIES; i++) {
+		r = lg_procfs_open(job->name, &files, err);
+		if (r == -ENOENT)
+			usleep(LXCFS_TRY_US);
+	}
+	lg_msg_init(&m, r < 0 ? LG_P_FAILED : LG_P_PROC);
+	if (r < 0)
+		lg_msg_put_err(&m, err);
+	else
+		lg_procfs_put(&m, &files);
+	return lg_msg_send(ANSWER, &m);
+}
+
 static const struct verb verbs[] = {
 	{ "template-build", "--var VAR --data DIR NAME [--force]", true, true, template_build },
 	{ "empty-trash", "--var VAR", false, false, empty_trash },
+	{ "open-lxcfs", "--var VAR DIR", false, true, open_lxcfs },
 };
 
 static int usage(void)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cmd/lodged/doctor.h"
+#include "cmd/lodged/lxcfs.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
@@ -115,15 +116,6 @@ static void check_seccomp(struct report *r)
 		say(r, "seccomp", "bad", "no system call filter: containers do not start");
 }
 
-static void check_lxcfs(struct report *r)
-{
-	if (access("/var/lib/lxcfs/proc/meminfo", R_OK) == 0)
-		say(r, "lxcfs", "ok", "is there");
-	else
-		say(r, "lxcfs", "off",
-		    "is not running: /proc inside shows the host's memory and CPUs");
-}
-
 static void check_space(struct report *r)
 {
 	struct statvfs v;
@@ -208,7 +200,7 @@ static void check_limits_of_host(struct report *r)
 static void (*const checks[])(struct report *r) = {
 	check_kernel,	     check_userns,   check_cgroups,   check_seccomp,
 	doctor_devices,	     check_forwarding, check_bridge_filter, check_space, check_templates,
-	doctor_ids,	     check_limits_of_host, check_lxcfs,   check_criu,      check_kvm,
+	doctor_ids,	     check_limits_of_host, doctor_lxcfs,  check_criu,      check_kvm,
 };
 
 void api_doctor(struct lg_vcall *call, const json_t *params, void *ctx)

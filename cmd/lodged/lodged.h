@@ -37,6 +37,7 @@
 #define STOP_TIMEOUT_DEFAULT 120u
 
 struct daemon;
+struct lxcfs;
 struct instance;
 struct op;
 
@@ -52,6 +53,7 @@ struct shim {
 	sd_event_source *io;		/* its messages */
 	sd_event_source *end;		/* its pidfd */
 	char cg_spare[32];		/* its set of v1 cgroups until an instance takes it; "" = none */
+	unsigned int lxcfs_nr;		/* whose files it was lent (lxcfs.h); 0 = none's */
 	bool ready;
 	bool exited;			/* EXITED was seen */
 	int status;			/* of init, as of waitpid */
@@ -92,6 +94,7 @@ struct daemon {
 	struct lg_net_conf net_conf;
 	struct lg_pool *pool4, *pool6;	/* NULL: no such addresses */
 	int filters[LG_CALLS_SETS];	/* of system calls, by what is let through; -1: not yet */
+	struct lxcfs *lxcfs;
 	char libexec[256], datadir[256];
 	struct instance **cts;		/* by number */
 	size_t ncts, room;

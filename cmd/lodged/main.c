@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "cmd/lodged/lodged.h"
+#include "cmd/lodged/lxcfs.h"
 #include "ct/fds.h"
 #include "ct/seccomp.h"
 #include "ct/trace.h"
@@ -275,6 +276,7 @@ static const struct {
 	{ "make the event loop", make_loop }, { "read the instances", instances_load },
 	{ "find cgroups", open_cgroups },     { "compile the system call filter", open_seccomp },
 	{ "set up addresses", alloc_init },   { "set up the network", open_network },
+	{ "start lxcfs", lxcfs_begin },
 	{ "take up what runs", recover },     { "serve", serve },
 };
 
@@ -307,6 +309,7 @@ static void end(struct daemon *d)
 	}
 	sd_event_source_disable_unref(d->spare_timer);
 	sd_event_source_disable_unref(d->sweep_timer);
+	lxcfs_free(d);
 	lg_vserver_free(d->server);
 	for (size_t i = 0; i < d->nsubscribers; i++)
 		lg_vcall_unref(d->subscribers[i]);

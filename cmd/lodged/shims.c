@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 #include "cmd/lodged/lodged.h"
+#include "cmd/lodged/lxcfs.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -185,6 +186,7 @@ int shim_adopt(struct instance *ct, pid_t pid, int sock, struct lg_err *err)
 	shim->ready = true;
 	ct->shim = shim;
 	fcntl(sock, F_SETFL, O_NONBLOCK);
+	lxcfs_give(shim);
 	return watch(shim, pidfd, err);
 }
 
@@ -260,6 +262,7 @@ static void handle(struct shim *shim, struct lg_msg *m)
 	switch (m->kind) {
 	case LG_P_READY:
 		shim->ready = true;
+		lxcfs_give(shim);
 		if (shim->ct && shim->ct->op && shim->ct->op->shim == shim)
 			start_event(shim->ct->op);
 		break;

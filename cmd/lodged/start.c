@@ -20,6 +20,7 @@
 
 #include "cmd/lodged/features.h"
 #include "cmd/lodged/lodged.h"
+#include "cmd/lodged/lxcfs.h"
 #include "ct/proto.h"
 #include "ct/trace.h"
 #include "lib/cleanup.h"
@@ -198,6 +199,7 @@ static int send_start(struct op *op, struct lg_err *err)
 	if (filter < 0)
 		return filter;
 	lg_msg_put_fd(&m, filter);
+	lxcfs_give(op->shim);
 	r = lg_msg_send(op->shim->sock, &m);
 	return r < 0 ? lg_fail(err, r, "speak to the shim") : 0;
 }

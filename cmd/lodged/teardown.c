@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "cmd/lodged/lodged.h"
+#include "cmd/lodged/lxcfs.h"
 #include "lib/exit.h"
 
 static int check_idle(const struct daemon *d, struct lg_err *err)
@@ -53,7 +54,7 @@ static int finish(sd_event_source *s, uint64_t usec, void *arg)
 	(void)s;
 	(void)usec;
 	sweep_orphans(t->d);
-	if (!t->d->spare)
+	if (lxcfs_end(t->d) && !t->d->spare)
 		r = lg_cg_host_remove(t->d->cg, &err);
 	if (r == -EBUSY && t->tries++ < 500) {
 		try_again(t);

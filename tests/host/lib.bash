@@ -101,7 +101,7 @@ processes_of_lodge() {
 		program=$(readlink "$dir/exe") || continue
 		program=${program##*/}
 		case $program in
-		lodge*)
+		lodge* | lxcfs*)
 			[ "${LG_SHARED_HOST:-0}" != 1 ] || process_is_ours "${dir#/proc/}" || continue
 			echo "process ${program% (deleted)} ${dir#/proc/}"
 			;;
