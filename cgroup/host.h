@@ -133,14 +133,56 @@ int lg_cg_children(int dirfd, int (*fn)(int parent, const char *name, void *arg)
 /** lg_cg_rmtree() - remove @name with all below it. Return: 0; -EBUSY: a process is in it. */
 int lg_cg_rmtree(int dirfd, const char *name);
 
+/* v1 shows "no limit" as the last page below 2^63, whatever the page's size: not below this. */
+#define LG_CG_V1_UNLIMITED ((uint64_t)INT64_MAX - (1u << 20))
+
+/* ---- limits.c: what the kinds of limits share ---- */
+
+struct lg_limit_set;
+
+/** lg_limit_note() - tell @set's listener a line. */
+void lg_limit_note(const struct lg_limit_set *set, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/**
+ * lg_limit_explain() - why @file of @name could not be written; @r: what the kernel said
+ * Return: @r; -EOPNOTSUPP where the kernel has no such file.
+ */
+int lg_limit_explain(const struct lg_cg_host *host, const char *name, const char *what,
+		     enum lg_cg_ctl ctl, const char *file, int r, struct lg_err *err);
+
+/** lg_limit_no_controller() - -EOPNOTSUPP with the controller's name. */
+int lg_limit_no_controller(const char *name, const char *what, enum lg_cg_ctl ctl,
+			   struct lg_err *err);
+
+/* ---- guarantee.c ---- */
+
+/** lg_guarantee_check() - -ERANGE when all guarantees together leave the host too little. */
+int lg_guarantee_check(struct lg_cg_host *host, const char *name, uint64_t bytes,
+		       struct lg_err *err);
+
+/* ---- limits_io.c: limits by device; @id is an int as enum lg_limit_id is not known here ---- */
+
+/** lg_io_limit_apply() - write one of the io limits on all of @set's devices and read it back. */
+int lg_io_limit_apply(struct lg_cg_host *host, const char *name, int id,
+		      const struct lg_limit_set *set, struct lg_err *err);
+
+/** lg_io_limit_read() - the lowest that any device has. */
+int lg_io_limit_read(int top, const char *name, int id, bool v1, uint64_t *ret);
+
+/** lg_io_note() - tell what io limits of @set do not cover here. */
+void lg_io_note(const struct lg_cg_host *host, const struct lg_limit_set *set);
+
+/** lg_io_effect() - as lg_limit_effect(). */
+void lg_io_effect(const struct lg_cg_host *host, const char *name,
+		  const struct lg_limit_set *set, int id, char *ret);
+
 /* ---- memsw.c: memory and swap on v1 ---- */
 
 struct lg_memsw {
 	uint64_t memory;	/* memory.limit_in_bytes; LG_UNLIMITED */
 	uint64_t total;		/* memory.memsw.limit_in_bytes: both together */
 };
-
-struct lg_limit_set;
 
 /**
  * lg_memsw_plan() - what the two files are to hold

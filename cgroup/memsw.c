@@ -20,9 +20,6 @@
 #define FILE_TOTAL "memory.memsw.limit_in_bytes"
 #define FILE_USED "memory.usage_in_bytes"
 
-/* The kernel shows "no limit" as the last page below 2^63, whatever the page's size. */
-#define TOP_OF_RANGE ((uint64_t)INT64_MAX - (1u << 20))
-
 static bool names(const struct lg_limit_set *set, enum lg_limit_id id)
 {
 	return set->mask & (1u << id);
@@ -44,7 +41,7 @@ int lg_memsw_plan(const struct lg_memsw *now, const struct lg_limit_set *set,
 		return -EOPNOTSUPP;
 	ret->memory = memory;
 	ret->total = LG_UNLIMITED;
-	if (memory < TOP_OF_RANGE && swap < TOP_OF_RANGE - memory)
+	if (memory < LG_CG_V1_UNLIMITED && swap < LG_CG_V1_UNLIMITED - memory)
 		ret->total = memory + swap;
 	*total_first = ret->total >= now->total;
 	return 0;
@@ -54,7 +51,7 @@ static int read_limit(int top, const char *name, const char *file, uint64_t *ret
 {
 	int r = lg_cg_read_number(top, name, file, ret);
 
-	if (r == 0 && *ret >= TOP_OF_RANGE)
+	if (r == 0 && *ret >= LG_CG_V1_UNLIMITED)
 		*ret = LG_UNLIMITED;
 	return r;
 }

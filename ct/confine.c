@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -63,23 +64,33 @@ int lg_confine_limits(struct lg_err *err)
 	return 0;
 }
 
-static bool oom_protected;
+static char oom_noted[16] = "0\n";
+
+static int read_oom(int flags, char text[16])
+{
+	int fd = open("/proc/self/oom_score_adj", flags | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, 15);
+
+	text[n > 0 ? n : 0] = '\0';
+	return fd;
+}
 
 void lg_oom_note(void)
 {
-	lg_autoclose int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
-	char text[2] = "0";
-
-	oom_protected = fd < 0 || read(fd, text, sizeof(text)) < 1 || text[0] != '0';
+	lg_close(read_oom(O_RDONLY, oom_noted));
 }
 
 int lg_oom_reset(void)
 {
+	char now[16];
 	lg_autoclose int fd = -1;
 
-	if (!oom_protected)
+	if (strcmp(oom_noted, "0\n") == 0)
 		return 0;
-	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	fd = read_oom(O_RDWR, now);
+	/* Another value was not inherited: lodged has given it to the instance. */
+	if (fd >= 0 && *oom_noted && strcmp(now, oom_noted) != 0)
+		return 0;
 	return fd < 0 || write(fd, "0", 1) < 0 ? -errno : 0;
 }
 

@@ -25,7 +25,8 @@ int lg_confine_limits(struct lg_err *err);
 
 /**
  * lg_oom_note() - remember whether this process is protected from the OOM killer; lg_oom_reset() in a
- * child takes such a protection away, as it is the daemon's. Both need the host's /proc.
+ * child takes such a protection away, as it is the daemon's, but not what lodged gave the process since for
+ * the instance's sake. Both need the host's /proc.
  */
 void lg_oom_note(void);
 int lg_oom_reset(void);

@@ -20,9 +20,11 @@ static int bad(struct lg_err *err, int code, const char *what, const char *text)
 	return lg_refuse(err, code, LG_EXIT_BAD_VALUE, "'%.80s' is not %s", text, what);
 }
 
+/* LONG_MAX is how OpenVZ's own files spell it. */
 static bool is_unlimited(const char *text)
 {
-	return strcasecmp(text, "unlimited") == 0 || strcasecmp(text, "max") == 0;
+	return strcasecmp(text, "unlimited") == 0 || strcasecmp(text, "max") == 0 ||
+	       strcmp(text, "9223372036854775807") == 0;
 }
 
 /* Digits only: no sign, no blanks, no hexadecimal. Gives how many were read through @end. */

@@ -19,4 +19,41 @@ struct lg_setting_type_ops {
 
 extern const struct lg_setting_type_ops lg_setting_types[LG_SET_COUNT_];
 
+/* ---- setting_limits.c: functions for rows of that table ---- */
+
+/** lg_guarantee_to_conf() - a size, or a pair in pages, to "PAGES:unlimited" */
+int lg_guarantee_to_conf(const struct lg_setting *s, const char *value, char **ret,
+			 struct lg_err *err);
+/** lg_guarantee_number() - the barrier in bytes; none where it is LONG_MAX */
+int lg_guarantee_number(const struct lg_setting *s, const char *conf, uint64_t *ret,
+			struct lg_err *err);
+/** lg_percent_to_conf() - "auto" or a number of the row's range */
+int lg_percent_to_conf(const struct lg_setting *s, const char *value, char **ret,
+		       struct lg_err *err);
+/** lg_percent_number() - the same, "auto" being 0 */
+int lg_percent_number(const struct lg_setting *s, const char *conf, uint64_t *ret,
+		      struct lg_err *err);
+/** lg_rate_to_conf() - bytes or operations a second, "10M" or "10M/s"; 0 for none */
+int lg_rate_to_conf(const struct lg_setting *s, const char *value, char **ret,
+		    struct lg_err *err);
+/** lg_rate_number() - the same, LG_UNLIMITED for none, within the row's range */
+int lg_rate_number(const struct lg_setting *s, const char *conf, uint64_t *ret,
+		   struct lg_err *err);
+/** lg_rate_text() - "10.0M/s" */
+char *lg_rate_text(uint64_t v);
+/** lg_oom_to_conf() - -999 to 1000 */
+int lg_oom_to_conf(const struct lg_setting *s, const char *value, char **ret,
+		   struct lg_err *err);
+/** lg_oom_number() - the same as 1 to 2000 */
+int lg_oom_number(const struct lg_setting *s, const char *conf, uint64_t *ret,
+		  struct lg_err *err);
+/** lg_oom_text() - from that number to "-5" */
+char *lg_oom_text(uint64_t v);
+/** lg_bits_to_conf() - a list of CPUs or nodes in its shortest form; "all", "auto" */
+int lg_bits_to_conf(const struct lg_setting *s, const char *value, char **ret,
+		    struct lg_err *err);
+/** lg_hugepages_to_conf() - checked by lg_hugepages_next(), as it is */
+int lg_hugepages_to_conf(const struct lg_setting *s, const char *value, char **ret,
+			 struct lg_err *err);
+
 #endif

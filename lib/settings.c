@@ -20,7 +20,22 @@ const struct lg_setting lg_settings[] = {
 	{ "swap",	"SWAPPAGES",	"swap",		"SIZE",		LG_SET_PAGES,		LG_SF_LIVE,			0, 0, "swap it may use" },
 	{ "cpus",	"CPULIMIT",	"cpulimit",	"N",		LG_SET_CPUS,		LG_SF_LIVE,			0, 0, "CPU time in cores (1.5) or percent of one (150%)" },
 	{ "cpu-weight",	"CPUUNITS",	"cpuunits",	"N",		LG_SET_CPU_WEIGHT,	LG_SF_LIVE,			1, 10000, "share when CPUs are busy, 1 to 10000 (100)" },
+	{ "memory-high", "MEMORY_HIGH",	NULL,		"SIZE",		LG_SET_SIZE,		LG_SF_LIVE,			1 << 20, 0, "memory above which it is slowed down and reclaimed" },
+	{ "memory-guarantee", "VMGUARPAGES", "vmguarpages", "SIZE",	LG_SET_GUARANTEE,	LG_SF_LIVE,			0, 0, "memory that is never taken from it" },
+	{ "oom-guarantee", "OOMGUARPAGES", "oomguarpages", "SIZE",	LG_SET_GUARANTEE,	LG_SF_LIVE,			0, 0, "memory that the OOM killer does not hold against it" },
+	{ "oom-priority", "OOM_PRIORITY", NULL,		"N",		LG_SET_OOM,		LG_SF_LIVE,			0, 0, "killed first when memory is out: -999 to 1000 (0)" },
+	{ "cpus-seen",	"CPUS",		"cpus",		"N",		LG_SET_NUMBER,		LG_SF_LIVE,			1, 8192, "number of CPUs it runs on; lodge chooses which" },
+	{ "cpumask",	"CPUMASK",	"cpumask",	"LIST|auto|all", LG_SET_BITS,		LG_SF_LIVE,			0, 0, "CPUs it may run on; auto: those of its NUMA nodes" },
+	{ "nodemask",	"NODEMASK",	"nodemask",	"LIST|all",	LG_SET_BITS,		LG_SF_LIVE,			0, 0, "NUMA nodes its memory comes from" },
 	{ "tasks",	"NUMPROC",	"numproc",	"N",		LG_SET_COUNT_PAIR,	LG_SF_LIVE,			2, 4194304, "processes and threads it may have" },
+	{ "io-priority", "IOPRIO",	"ioprio",	"0-7",		LG_SET_NUMBER,		LG_SF_LIVE,			0, 7, "share of the disk, each step doubles it (4)" },
+	{ "io-read",	"IO_READ",	NULL,		"SIZE",		LG_SET_RATE,		LG_SF_LIVE,			4096, INT64_MAX, "bytes a second it may read from disk" },
+	{ "io-write",	"IO_WRITE",	NULL,		"SIZE",		LG_SET_RATE,		LG_SF_LIVE,			4096, INT64_MAX, "bytes a second it may write to disk" },
+	{ "iops-read",	"IOPS_READ",	NULL,		"N",		LG_SET_OPS,		LG_SF_LIVE,			1, INT32_MAX, "reads a second" },
+	{ "iops-write",	"IOPS_WRITE",	NULL,		"N",		LG_SET_OPS,		LG_SF_LIVE,			1, INT32_MAX, "writes a second" },
+	{ "io-limit",	"IOLIMIT",	"iolimit",	"SIZE",		LG_SET_RATE,		LG_SF_LIVE,			4096, INT64_MAX, "bytes a second, for reads and for writes" },
+	{ "iops-limit",	"IOPSLIMIT",	"iopslimit",	"N",		LG_SET_OPS,		LG_SF_LIVE,			1, INT32_MAX, "operations a second, for reads and for writes" },
+	{ "hugepages",	"HUGEPAGES",	NULL,		"[2MB:]SIZE,...", LG_SET_HUGEPAGES,	LG_SF_LIVE,			0, 0, "huge pages it may use, of all sizes or by size" },
 	{ "ip",		"IP_ADDRESS",	"ipadd",	"auto|ADDR[/MASK]", LG_SET_ADDRS,	LG_SF_LIVE | LG_SF_LIST,	0, 0, "address; auto takes one from the pool" },
 	{ "nameserver",	"NAMESERVER",	"nameserver",	"ADDR|inherit",	LG_SET_NAMESERVERS,	LG_SF_LIST,			0, 0, "DNS server; inherit takes the host's" },
 	{ "searchdomain", "SEARCHDOMAIN", "searchdomain", "DOMAIN",	LG_SET_WORDS,		LG_SF_LIST,			0, 0, "DNS search domain" },
@@ -34,7 +49,8 @@ const struct lg_setting lg_settings[] = {
 	{ "id-base",	"LOCAL_UID",	"local_uid",	"ID",		LG_SET_NUMBER,		LG_SF_CREATE_ONLY,		65536, UINT32_MAX - 65536, "first host id of its own 65536" },
 
 	/* vzctl's own ways to say the same, or settings whose work a later release does */
-	{ NULL,		"CPUS",		"cpus",		"N",		LG_SET_NUMBER,		LG_SF_LIVE,			1, 8192, "number of CPUs" },
+	{ NULL,		"CPUUNITS",	"cpuweight",	"N",		LG_SET_CPU_WEIGHT,	LG_SF_LIVE,			1, 10000, "CPU weight" },
+	{ NULL,		"MEMGUARANTEE",	"memguarantee",	"auto|PERCENT",	LG_SET_PERCENT,		LG_SF_LIVE,			0, 100, "guarantee in percent of its memory" },
 	{ NULL,		"LOCAL_GID",	"local_gid",	"ID",		LG_SET_KEPT, 0, 0, 0, "first host group id" },
 	{ NULL,		"VE_ROOT",	"root",		"PATH",		LG_SET_KEPT, 0, 0, 0, "mount point of the root" },
 	{ NULL,		"VE_PRIVATE",	"private",	"PATH",		LG_SET_KEPT, 0, 0, 0, "private area" },
@@ -49,8 +65,6 @@ const struct lg_setting lg_settings[] = {
 	{ NULL,		"SHMPAGES",	"shmpages",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "shared memory" },
 	{ NULL,		"PHYSPAGES",	"physpages",	"B[:L]",	LG_SET_PAGES, LG_SF_LIVE, 1 << 20, 0, "resident pages" },
 	{ NULL,		"SWAPPAGES",	"swappages",	"B[:L]",	LG_SET_PAGES, LG_SF_LIVE, 0, 0, "swap pages" },
-	{ NULL,		"VMGUARPAGES",	"vmguarpages",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "guaranteed memory" },
-	{ NULL,		"OOMGUARPAGES",	"oomguarpages",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "memory safe from OOM" },
 	{ NULL,		"NUMTCPSOCK",	"numtcpsock",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "TCP sockets" },
 	{ NULL,		"NUMFLOCK",	"numflock",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "file locks" },
 	{ NULL,		"NUMPTY",	"numpty",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "pseudo-terminals" },
@@ -64,11 +78,6 @@ const struct lg_setting lg_settings[] = {
 	{ NULL,		"DCACHESIZE",	"dcachesize",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "dentry cache" },
 	{ NULL,		"NUMIPTENT",	"numiptent",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "packet filter rules" },
 	{ NULL,		"AVNUMPROC",	"avnumproc",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "average processes" },
-	{ NULL,		"CPUMASK",	"cpumask",	"LIST",		LG_SET_KEPT, 0, 0, 0, "CPUs it may run on" },
-	{ NULL,		"NODEMASK",	"nodemask",	"LIST",		LG_SET_KEPT, 0, 0, 0, "NUMA nodes" },
-	{ NULL,		"IOPRIO",	"ioprio",	"0-7",		LG_SET_KEPT, 0, 0, 0, "disk priority" },
-	{ NULL,		"IOLIMIT",	"iolimit",	"N",		LG_SET_KEPT, 0, 0, 0, "disk bandwidth" },
-	{ NULL,		"IOPSLIMIT",	"iopslimit",	"N",		LG_SET_KEPT, 0, 0, 0, "disk operations" },
 	{ NULL,		"DISK_QUOTA",	"diskquota",	"yes|no",	LG_SET_KEPT, 0, 0, 0, "disk quota" },
 	{ NULL,		"DISKSPACE",	"diskspace",	"S[:H]",	LG_SET_KEPT, 0, 0, 0, "disk space" },
 	{ NULL,		"DISKINODES",	"diskinodes",	"S[:H]",	LG_SET_KEPT, 0, 0, 0, "number of files" },
@@ -79,7 +88,6 @@ const struct lg_setting lg_settings[] = {
 	{ NULL,		"NETFILTER",	"netfilter",	"MODE",		LG_SET_KEPT, 0, 0, 0, "packet filter inside" },
 	{ NULL,		"IPTABLES",	"iptables",	"LIST",		LG_SET_KEPT, 0, 0, 0, "packet filter modules" },
 	{ NULL,		"MEMINFO",	"meminfo",	"MODE",		LG_SET_KEPT, 0, 0, 0, "memory shown inside" },
-	{ NULL,		"CPUWEIGHT",	"cpuweight",	"N",		LG_SET_KEPT, 0, 0, 0, "CPU weight" },
 };
 /* clang-format on */
 
@@ -107,6 +115,12 @@ const struct lg_setting *lg_setting_by_vz_opt(const char *opt)
 		if (lg_settings[i].vz_opt && strcmp(lg_settings[i].vz_opt, opt) == 0)
 			return &lg_settings[i];
 	return NULL;
+}
+
+bool lg_setting_is_size(const struct lg_setting *s)
+{
+	return s->type == LG_SET_PAGES || s->type == LG_SET_SIZE || s->type == LG_SET_GUARANTEE ||
+	       s->type == LG_SET_RATE;
 }
 
 static const char *label(const struct lg_setting *s)

@@ -28,6 +28,13 @@ enum lg_setting_type {
 	LG_SET_COUNT_PAIR,	/* API: a number or "unlimited"; conf: "n:n" */
 	LG_SET_CPUS,		/* API: cores or percent; conf: percent of one core, 0 = none */
 	LG_SET_CPU_WEIGHT,	/* API: 1 to 10000; conf: CPUUNITS, ten times that */
+	LG_SET_GUARANTEE,	/* API: a size; conf: "PAGES:unlimited", the barrier counts */
+	LG_SET_RATE,		/* API: bytes a second or "unlimited"; conf: bytes, 0 = none */
+	LG_SET_OPS,		/* API: a number a second or "unlimited"; conf: 0 = none */
+	LG_SET_OOM,		/* -999 to 1000; as a number: 1000 more, which is never negative */
+	LG_SET_PERCENT,		/* min to max; "auto" is 0 */
+	LG_SET_BITS,		/* "0-2,7" or "all"; "auto" where the row's arg says so */
+	LG_SET_HUGEPAGES,	/* sizes by page size; lg_hugepages_next() */
 	LG_SET_ADDRS,		/* list of addresses, blank between; "auto" only in the API */
 	LG_SET_NAMESERVERS,	/* list of addresses without prefix; "inherit" */
 	LG_SET_WORDS,		/* list of words */
@@ -66,6 +73,9 @@ const struct lg_setting *lg_setting_by_name(const char *name);
 const struct lg_setting *lg_setting_by_key(const char *key);
 const struct lg_setting *lg_setting_by_vz_opt(const char *opt);
 
+/** lg_setting_is_size() - does what lg_setting_from_conf() gives leave out what did not fit "1.5G"? */
+bool lg_setting_is_size(const struct lg_setting *s);
+
 /**
  * lg_setting_to_conf() - check a value as people and the API write it and give the conf file's form
  * @ret:	malloc()ed
@@ -81,6 +91,16 @@ int lg_setting_to_conf(const struct lg_setting *s, const char *value, char **ret
  */
 int lg_setting_from_conf(const struct lg_setting *s, const char *conf, char **ret,
 			 struct lg_err *err);
+
+/**
+ * lg_hugepages_next() - the next member of a list "2MB:64M,1GB:0"
+ * @p:		where to go on; moved behind the member
+ * @size:	"2MB"; "" where the member counts for every page size
+ * @ret:	bytes, LG_UNLIMITED
+ *
+ * Return: 1; 0 at the end; -EINVAL, -ERANGE.
+ */
+int lg_hugepages_next(const char **p, char size[16], uint64_t *ret, struct lg_err *err);
 
 /**
  * lg_setting_value() - the number a numeric setting has in @conf: bytes, percent, weight, count, seconds, 0/1

@@ -18,7 +18,7 @@ static void line(const char *label, const char *value)
 	if (!value || !*value)
 		return;
 	snprintf(safe, sizeof(safe), "%s", value);
-	printf("  %-14s %s\n", label, text_safe(safe));
+	printf("  %-16s %s\n", label, text_safe(safe));
 }
 
 /* Facts that are columns of the list, too, under the list's names. */
@@ -37,10 +37,19 @@ static void column_lines(const json_t *instance, const char *const *names)
 static void settings(const json_t *instance)
 {
 	const json_t *set = json_object_get(instance, "settings");
+	const json_t *effects = json_object_get(instance, "effects");
+	char text[1100];
 
-	for (size_t i = 0; i < lg_nsettings; i++)
-		if (lg_settings[i].name)
-			line(lg_settings[i].name, lg_json_str(set, lg_settings[i].name));
+	for (size_t i = 0; i < lg_nsettings; i++) {
+		const char *name = lg_settings[i].name;
+		const char *value = name ? lg_json_str(set, name) : NULL;
+		const char *effect = name ? lg_json_str(effects, name) : NULL;
+
+		if (!value)
+			continue;
+		snprintf(text, sizeof(text), effect ? "%s  (%s)" : "%s", value, effect);
+		line(name, text);
+	}
 }
 
 /* Keys of the conf file that no setting of lodge stands for: kept for vzctl's sake. */

@@ -83,7 +83,7 @@ static int take_sample(const char *key, const char *value, void *arg)
 		return 0;
 	/* "512.0M" has lost what did not fit its digits: such values go as the file has them. */
 	json_object_set_new(set, s->name ? s->name : s->key,
-			    json_string(s->type == LG_SET_PAGES ? value : text));
+			    json_string(lg_setting_is_size(s) ? value : text));
 	return 0;
 }
 

@@ -122,6 +122,25 @@ static int pages_limit(const char *text, long cpus, char **ret, struct lg_err *e
 	return give(ret, l == LG_UNLIMITED ? strdup("unlimited") : format_u64("", l));
 }
 
+/* The barrier of one: what is guaranteed. */
+static int pages_barrier(const char *text, long cpus, char **ret, struct lg_err *err)
+{
+	uint64_t b, l;
+	int r = parse_pair(text, LG_PAGE, &b, &l, err);
+
+	(void)cpus;
+	if (r < 0)
+		return r;
+	return give(ret, b == LG_UNLIMITED ? strdup("0") : format_u64("", b));
+}
+
+static int as_it_is(const char *text, long cpus, char **ret, struct lg_err *err)
+{
+	(void)cpus;
+	(void)err;
+	return give(ret, strdup(text));
+}
+
 /* "50": percent of one CPU; "50%": of all that the host has. */
 static int cpulimit(const char *text, long cpus, char **ret, struct lg_err *err)
 {
@@ -182,11 +201,12 @@ static const struct {
 	{ "physpages", "memory", pages_limit },	   { "swappages", "swap", pages_limit },
 	{ "numproc", "tasks", bytes_pair },	   { "cpulimit", "cpus", cpulimit },
 	{ "cpuunits", "cpu-weight", cpuunits },	   { "iolimit", NULL, iolimit },
+	{ "cpuweight", "cpu-weight", as_it_is },
 	{ "iopslimit", NULL, iopslimit },	   { "diskspace", NULL, kib_pair },
 	{ "diskinodes", NULL, bytes_pair },	   { "kmemsize", NULL, bytes_pair },
 	{ "lockedpages", NULL, pages_pair },	   { "privvmpages", NULL, pages_pair },
-	{ "shmpages", NULL, pages_pair },	   { "vmguarpages", NULL, pages_pair },
-	{ "oomguarpages", NULL, pages_pair },	   { "numtcpsock", NULL, bytes_pair },
+	{ "shmpages", NULL, pages_pair },	   { "vmguarpages", NULL, pages_barrier },
+	{ "oomguarpages", NULL, pages_barrier },	   { "numtcpsock", NULL, bytes_pair },
 	{ "numflock", NULL, bytes_pair },	   { "numpty", NULL, bytes_pair },
 	{ "numsiginfo", NULL, bytes_pair },	   { "tcpsndbuf", NULL, bytes_pair },
 	{ "tcprcvbuf", NULL, bytes_pair },	   { "othersockbuf", NULL, bytes_pair },
@@ -357,7 +377,7 @@ static const struct opt ignored_opts[] = {
 	{ "mac", 0, "MAC", "" },		{ "host_ifname", 0, "IFNAME", "" },
 	{ "host_mac", 0, "MAC", "" },		{ "bridge", 0, "BRIDGE", "" },
 	{ "mac_filter", 0, "on|off", "" },	{ "numnetif", 0, "N", "" },
-	{ "memguarantee", 0, "auto|N", "" },	{ "pagecache-isolation", 0, "yes|no", "" },
+	{ "pagecache-isolation", 0, "yes|no", "" },
 	{ "jquota", 0, "on|off", "" },		{ "ext_ipadd", 0, "ADDR", "" },
 	{ "ext_ipdel", 0, "ADDR", "" },		{ "gw", 0, "ADDR", "" },
 	{ "gw6", 0, "ADDR", "" },		{ "dhcp", 0, "yes|no", "" },

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cmd/lodged/limits.h"
 #include "cmd/lodged/lodged.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -177,7 +178,7 @@ int instance_reload(struct instance *ct, struct lg_err *err)
 {
 	struct lg_addr addrs[IPS_MAX];
 	struct lg_conf *conf = NULL;
-	struct lg_limit_set limits;
+	struct limits limits;
 	struct lg_net_if ifc;
 	char name[32];
 	int r;
@@ -185,7 +186,7 @@ int instance_reload(struct instance *ct, struct lg_err *err)
 	instance_conf_name(ct->ctid, name);
 	r = lg_conf_load(ct->d->ct_fd, name, &conf, err);
 	if (r == 0)
-		r = instance_limits(conf, &limits, err);
+		r = limits_of(conf, &limits, err);
 	if (r < 0) {
 		lg_conf_free(conf);
 		err->exit_code = LG_EXIT_BAD_CONF;
@@ -333,37 +334,4 @@ void instance_net_if(const struct instance *ct, struct lg_net_if *ifc,
 	lg_net_mac(root->tag, ct->ctid, 0, true, ifc->host_mac);
 	ifc->naddrs = instance_addrs(ct, addrs);
 	ifc->addrs = addrs;
-}
-
-int instance_limits(const struct lg_conf *conf, struct lg_limit_set *set, struct lg_err *err)
-{
-	static const struct {
-		enum lg_limit_id id;
-		const char *setting;
-		uint64_t otherwise;
-	} map[] = {
-		{ LG_LIMIT_MEMORY, "memory", LG_UNLIMITED },
-		{ LG_LIMIT_SWAP, "swap", LG_UNLIMITED },
-		{ LG_LIMIT_CPU, "cpus", LG_UNLIMITED },
-		{ LG_LIMIT_CPU_WEIGHT, "cpu-weight", 100 },
-		{ LG_LIMIT_TASKS, "tasks", LG_UNLIMITED },
-	};
-	const char *cpus = lg_conf_get(conf, "CPUS");
-	uint64_t n;
-
-	_Static_assert(ARRAY_SIZE(map) == LG_LIMIT_COUNT_, "every limit has a setting");
-	memset(set, 0, sizeof(*set));
-	for (size_t i = 0; i < ARRAY_SIZE(map); i++) {
-		int r = lg_setting_value(conf, map[i].setting, map[i].otherwise,
-					 &set->value[map[i].id], err);
-
-		if (r < 0)
-			return r;
-		set->mask |= 1u << map[i].id;
-	}
-	/* vzctl's --cpus is a number of CPUs: no more time than these could give. */
-	if (cpus && lg_parse_u64(cpus, 1, 8192, &n, NULL) == 0 &&
-	    n * 100 < set->value[LG_LIMIT_CPU])
-		set->value[LG_LIMIT_CPU] = n * 100;
-	return 0;
 }

@@ -164,7 +164,6 @@ void instance_conf_name(uint32_t ctid, char buf[32]);	/* "101.conf" */
 unsigned int instance_addrs(const struct instance *ct, struct lg_addr addrs[IPS_MAX]);
 void instance_net_if(const struct instance *ct, struct lg_net_if *ifc,
 		     struct lg_addr addrs[IPS_MAX]);
-int instance_limits(const struct lg_conf *conf, struct lg_limit_set *set, struct lg_err *err);
 
 /* ---- state.c: which verb when ---- */
 enum verb { VERB_START, VERB_STOP, VERB_DESTROY, VERB_MOUNT, VERB_UMOUNT, VERB_EXEC, VERB_SET,

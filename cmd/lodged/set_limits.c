@@ -2,43 +2,57 @@
 
 /* The limits of an instance, changed: only what differs is written. */
 
-#include <stdio.h>
+#include <string.h>
 
 #include "cmd/lodged/change.h"
+#include "cmd/lodged/limits.h"
 
 static int check_limits(struct change *c, struct lg_err *err)
 {
-	struct lg_limit_set limits;
+	struct limits limits;
+	int r = limits_of(c->conf, &limits, err);
 
-	return instance_limits(c->conf, &limits, err);
+	/* Also of one that does not run: a limit that its disk cannot have is no limit. */
+	return r == 0 ? limits_find_disks(c->ct, &limits, err) : r;
 }
 
-static int write_limits(struct change *c, const struct lg_conf *conf, struct lg_err *err)
+static void warn(const char *line, void *arg)
 {
-	struct lg_limit_set old, set;
-	char name[16];
-	int r = instance_limits(conf, &set, err);
+	struct change *c = arg;
+
+	json_array_append_new(c->warnings, json_string(line));
+}
+
+static int write_limits(struct change *c, const struct lg_conf *from, const struct lg_conf *to,
+			bool tell, struct lg_err *err)
+{
+	struct limits old, want;
+	int r = limits_of(to, &want, err);
 
 	if (r < 0 || !change_runs(c))
 		return r;
-	if (conf != c->ct->conf && instance_limits(c->ct->conf, &old, NULL) == 0)
-		for (int i = 0; i < LG_LIMIT_COUNT_; i++)
-			if (set.value[i] == old.value[i])
-				set.mask &= ~(1u << i);
-	snprintf(name, sizeof(name), "%u", c->ct->ctid);
-	return set.mask ? lg_limits_apply(c->ct->d->cg, name, &set, err) : 0;
+	if (limits_of(from, &old, NULL) < 0)
+		memset(&old, 0, sizeof(old));
+	r = limits_find_disks(c->ct, &want, err);
+	if (tell) {
+		want.set.note = warn;
+		want.set.note_arg = c;
+	}
+	if (r == 0)
+		r = limits_apply(c->ct, &old, &want, err);
+	return r == 0 ? limits_apply_oom(c->ct, &old, &want, err) : r;
 }
 
 static int change_limits(struct change *c, struct lg_err *err)
 {
-	return write_limits(c, c->conf, err);
+	return write_limits(c, c->ct->conf, c->conf, true, err);
 }
 
 static void undo_limits(struct change *c)
 {
 	struct lg_err ignored = { 0 };
 
-	write_limits(c, c->ct->conf, &ignored);
+	write_limits(c, c->conf, c->ct->conf, false, &ignored);
 }
 
 const struct applier apply_limits = { check_limits, change_limits, undo_limits };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cgroup/stats.h"
+#include "cmd/lodged/limits.h"
 #include "cmd/lodged/lodged.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -92,9 +93,10 @@ static int add_setting(const char *key, const char *value, void *arg)
 	return 0;
 }
 
-static void add_details(json_t *obj, const struct instance *ct)
+static void add_details(json_t *obj, struct instance *ct)
 {
 	struct settings_walk walk = { json_object(), json_object() };
+	json_t *effects;
 	char path[320];
 
 	lg_conf_each(ct->conf, add_setting, &walk);
@@ -110,6 +112,8 @@ static void add_details(json_t *obj, const struct instance *ct)
 	json_object_set_new(obj, "created_at", json_integer((json_int_t)ct->created_at));
 	if (ct->id_base)
 		json_object_set_new(obj, "id_base", json_integer(ct->id_base));
+	if (ct->state == STATE_RUNNING && (effects = limits_effects(ct)))
+		json_object_set_new(obj, "effects", effects);
 	if (ct->state == STATE_RUNNING) {
 		snprintf(path, sizeof(path), "/proc/%d/root", (int)ct->init_pid);
 		set_str(obj, "root", path);

@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "cmd/lodged/features.h"
+#include "cmd/lodged/limits.h"
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/lxcfs.h"
 #include "ct/proto.h"
@@ -159,21 +160,34 @@ static int make_cgroup(void *ctx, struct lg_err *err)
 	return r;
 }
 
-/* A new cgroup has no limits: only those that say something are written. */
-static int set_limits(struct op *op, struct lg_err *err)
+static void warn_limit(const char *line, void *arg)
 {
-	struct lg_limit_set set;
-	char name[16];
-	int r = instance_limits(op->ct->conf, &set, err);
+	const struct op *op = arg;
 
-	if (r < 0)
-		return r;
-	for (int i = 0; i < LG_LIMIT_COUNT_; i++)
-		if (set.value[i] == (i == LG_LIMIT_CPU_WEIGHT ? 100 : LG_UNLIMITED))
-			set.mask &= ~(1u << i);
-	snprintf(name, sizeof(name), "%u", op->ct->ctid);
-	r = set.mask ? lg_limits_apply(op->ct->d->cg, name, &set, err) : 0;
+	lg_log(LG_LOG_WARN, "%s: %s", instance_label(op->ct), line);
+}
+
+/* A new cgroup has no limits: only those that say something are written. */
+static int set_limits(struct op *op, struct limits *limits, struct lg_err *err)
+{
+	int r = limits_find_disks(op->ct, limits, err);
+
+	limits->set.note = warn_limit;
+	limits->set.note_arg = op;
+	if (r == 0)
+		r = limits_apply(op->ct, NULL, limits, err);
 	return r < 0 ? lg_within(err, r, "set its limits") : 0;
+}
+
+/* What the OOM killer is asked to spare is no reason not to start. */
+static int read_limits(struct op *op, struct limits *limits, struct lg_err *err)
+{
+	struct lg_err why = { 0 };
+	int r = limits_of(op->ct->conf, limits, err);
+
+	if (r == 0 && limits_apply_oom(op->ct, NULL, limits, &why) < 0)
+		warn_limit(why.msg, op);
+	return r;
 }
 
 static int send_start(struct op *op, struct lg_err *err)
@@ -207,6 +221,7 @@ static int send_start(struct op *op, struct lg_err *err)
 static int clone_init(void *ctx, struct lg_err *err)
 {
 	struct op *op = ctx;
+	struct limits limits;
 	int r;
 
 	if (op->err.code) {
@@ -215,10 +230,12 @@ static int clone_init(void *ctx, struct lg_err *err)
 	}
 	if (op->made)
 		return 0;
-	r = send_start(op, err);
+	r = read_limits(op, &limits, err);
+	if (r == 0)
+		r = send_start(op, err);
 	/* While the shim works; init is let go later. */
 	if (r == 0)
-		r = set_limits(op, err);
+		r = set_limits(op, &limits, err);
 	return r < 0 ? r : LG_STEP_WAIT;
 }
 

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "cmd/lodged/limits.h"
 #include "cmd/lodged/look.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
@@ -82,13 +83,13 @@ static json_t *pressures_json(const struct lg_cg_pressure *cpu,
 
 static void set_limits(json_t *obj, const struct instance *ct)
 {
-	struct lg_limit_set set;
+	struct limits has;
 
-	if (instance_limits(ct->conf, &set, NULL) < 0)
+	if (limits_of(ct->conf, &has, NULL) < 0)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
-		if (set.value[limits[i].id] != LG_UNLIMITED)
-			set_number(obj, limits[i].key, set.value[limits[i].id]);
+		if (has.set.value[limits[i].id] != LG_UNLIMITED)
+			set_number(obj, limits[i].key, has.set.value[limits[i].id]);
 }
 
 static json_t *stats_json(const struct instance *ct, const struct look *look)
