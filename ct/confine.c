@@ -52,14 +52,28 @@ static int set_limit(int resource, rlim_t soft, rlim_t hard)
 	return setrlimit(resource, &lim) < 0 ? -errno : 0;
 }
 
-int lg_confine_limits(struct lg_err *err)
+static int set_given(const struct lg_rlimits *given, struct lg_err *err)
+{
+	for (int i = 0; i < RLIM_NLIMITS; i++) {
+		int r = given->of[i].given ? set_limit(i, given->of[i].soft, given->of[i].hard) : 0;
+
+		if (r < 0)
+			return lg_fail(err, r, "set resource limit %d", i);
+	}
+	return 0;
+}
+
+int lg_confine_limits(const struct lg_rlimits *given, struct lg_err *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
-		int r = set_limit(limits[i].resource, limits[i].soft, limits[i].hard);
+		int r = given && given->of[limits[i].resource].given ?
+				0 : set_limit(limits[i].resource, limits[i].soft, limits[i].hard);
 
 		if (r < 0)
 			return lg_fail(err, r, "set resource limit %d", limits[i].resource);
 	}
+	if (given && set_given(given, err) < 0)
+		return err->code;
 	umask(022);
 	return 0;
 }

@@ -110,7 +110,7 @@ static int make_session(struct lg_err *err)
 		return lg_fail(err, -errno, "make a session");
 	if (in.e->tty && ioctl(0, TIOCSCTTY, 0) < 0)
 		return lg_fail(err, -errno, "take the terminal");
-	return lg_confine_limits(err);
+	return lg_confine_limits(in.e->rlimits, err);
 }
 
 static int find_user(struct lg_err *err)

@@ -28,12 +28,15 @@
 #include "lib/err.h"
 #include "lib/msg.h"
 
+struct lg_rlimits;
+
 struct lg_enter {
 	int pidfd;		/* of init; this and all below are borrowed */
 	int cgroup_fd;		/* init's own cgroup2 directory */
 	int *leaf_fd;		/* where sessions are born; opened anew when the guest removed it */
 	int seccomp_fd;		/* -1: none */
 	uint64_t keep_caps;
+	const struct lg_rlimits *rlimits;
 	int streams[3];		/* terminal: the same three times */
 	int tty;		/* 0/1 */
 	int sock;		/* the child's end of the handshake */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -59,8 +60,7 @@ static int keep_fds(struct inside *in, struct lg_err *err)
 
 static int set_limits(struct inside *in, struct lg_err *err)
 {
-	(void)in;
-	return lg_confine_limits(err);
+	return lg_confine_limits(&in->start->rlimits, err);
 }
 
 static int set_name(struct inside *in, struct lg_err *err)
@@ -268,6 +268,24 @@ static int set_sysctls(struct inside *in, struct lg_err *err)
 	return 0;
 }
 
+/* What was asked for by name: what cannot be done is said, and the start fails. */
+static int set_given_sysctls(struct inside *in, struct lg_err *err)
+{
+	const struct lg_msg *m = in->start->msg;
+
+	for (const char *v = lg_msg_get(m, "sysctl"); v; v = lg_msg_next(m, "sysctl", v)) {
+		const char *value = strchr(v, '\n');
+		char path[300];
+
+		if (!value || strncmp(v, "/proc/sys/", 10) != 0)
+			return lg_refuse(err, -EINVAL, 0, "START has a bad 'sysctl'");
+		snprintf(path, sizeof(path), "%.*s", (int)(value - v), v);
+		if (lg_file_write(AT_FDCWD, path, value + 1, err) < 0)
+			return err->code;
+	}
+	return 0;
+}
+
 static int exec_init(struct inside *in, struct lg_err *err)
 {
 	const char *init = in->start->init;
@@ -308,6 +326,7 @@ static const struct {
 	{ "load seccomp",	load_seccomp },
 	{ "prepare exec",	prepare_exec },
 	{ "wait for go",	wait_go },
+	{ "set given kernel settings", set_given_sysctls },	/* the network is there */
 	{ "start init",		exec_init },
 };
 /* clang-format on */

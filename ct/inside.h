@@ -20,8 +20,11 @@ void lg_inside(const struct lg_start *start, int sock) __attribute__((noreturn))
  * What init and the processes of an exec session have in common.
  */
 
-/** lg_confine_limits() - resource limits and umask, the same whoever started lodged. */
-int lg_confine_limits(struct lg_err *err);
+/**
+ * lg_confine_limits() - resource limits and umask, the same whoever started lodged
+ * @given:	what START says instead; may be NULL
+ */
+int lg_confine_limits(const struct lg_rlimits *given, struct lg_err *err);
 
 /**
  * lg_oom_note() - remember whether this process is protected from the OOM killer; lg_oom_reset() in a

@@ -20,7 +20,9 @@
  *	    <-------------------------- FAILED at any time
  */
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "ct/procfs.h"
@@ -41,6 +43,14 @@ enum lg_handshake {
 
 #define LG_PLAIN_MAX 6u	/* as many as a message carries beside root and nodes */
 
+/* Resource limits other than the usual ones. */
+struct lg_rlimits {
+	struct {
+		bool given;
+		rlim_t soft, hard;
+	} of[RLIM_NLIMITS];
+};
+
 /* What START says. Texts are borrowed from the message, descriptors are owned. */
 struct lg_start {
 	const struct lg_msg *msg;
@@ -51,6 +61,7 @@ struct lg_start {
 	int cgroup_fd, leaf_fd;
 	int seccomp_fd;		/* -1: no filter */
 	struct lg_procfs *procfs;	/* lxcfs's files; borrowed */
+	struct lg_rlimits rlimits;
 };
 
 /** lg_start_parse() - check START and take its descriptors. -EINVAL names the field. */

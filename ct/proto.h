@@ -77,6 +77,8 @@ enum lg_proto {
  *	seccomp		0/1
  *	keep_caps	decimal bit mask of the capabilities in the bounding set
  *	run_size tmp_size	decimal bytes: sizes of the tmpfs on /run and on /dev/shm
+ *	rlimit*		"RESOURCE SOFT HARD": numbers (18446744073709551615: unlimited), instead of the usual limit
+ *	sysctl*		"PATH\nVALUE": below /proc/sys, written inside when the network is there
  *	device*		"MODE c|b MAJOR MINOR NAME": nodes to make in /dev, owned by the container's root, e.g.
  *			"0666 c 10 229 fuse"; NAME may have folders
  *	dir*		"MODE PATH": folders to make inside before init runs, e.g. "0755 /run/systemd/system"

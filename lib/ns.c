@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -70,4 +73,33 @@ int lg_ns_set_hostname(pid_t pid, const char *name, struct lg_err *err)
 	if (setns(own, CLONE_NEWUTS) < 0)
 		abort();
 	return r;
+}
+
+static int write_there(int pidfd, const char *path, const char *text)
+{
+	if (setns(pidfd, CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0 ||
+	    setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		return -errno;
+	return lg_file_write(AT_FDCWD, path, text, NULL);
+}
+
+int lg_ns_write(pid_t pid, const char *path, const char *text, struct lg_err *err)
+{
+	lg_autoclose int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	pid_t child;
+	int status;
+
+	if (pidfd < 0)
+		return lg_fail(err, -errno, "look at process %d", (int)pid);
+	child = fork();
+	if (child == 0)
+		_exit(-write_there(pidfd, path, text) & 0xff);
+	if (child < 0)
+		return lg_fail(err, -errno, "make a process");
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return lg_fail(err, -errno, "wait for a process");
+	if (!WIFEXITED(status))
+		return lg_refuse(err, -EIO, 0, "write '%s': the process was killed", path);
+	return WEXITSTATUS(status) ? lg_fail(err, -WEXITSTATUS(status), "write '%s'", path) : 0;
 }

@@ -25,4 +25,12 @@ int lg_ns_open(pid_t pid, const char *name, struct lg_err *err);
  */
 int lg_ns_set_hostname(pid_t pid, const char *name, struct lg_err *err);
 
+/**
+ * lg_ns_write() - write @text into @path of the host's /proc/sys, as the root of @pid's namespaces
+ *
+ * A child does it, in the user, network, ipc and uts namespaces of @pid, so that the kernel shows it
+ * their settings and checks their root's rights; no path of theirs is looked at. Return: 0, negative errno.
+ */
+int lg_ns_write(pid_t pid, const char *path, const char *text, struct lg_err *err);
+
 #endif

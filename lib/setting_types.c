@@ -10,6 +10,8 @@
 #include "lib/devices.h"
 #include "lib/exit.h"
 #include "lib/features.h"
+#include "lib/rlimits.h"
+#include "lib/sysctls.h"
 #include "lib/parse.h"
 
 #define WEIGHT_TO_UNITS 10u	/* CPUUNITS 1000 is vzctl's normal share, weight 100 the kernel's */
@@ -420,6 +422,20 @@ static int device_numbers_to_conf(const struct lg_setting *s, const char *value,
 	return lg_devices_format_rules(value, ret, err);
 }
 
+static int rlimits_to_conf(const struct lg_setting *s, const char *value, char **ret,
+			   struct lg_err *err)
+{
+	(void)s;
+	return lg_rlimits_format(value, ret, err);
+}
+
+static int sysctls_to_conf(const struct lg_setting *s, const char *value, char **ret,
+			   struct lg_err *err)
+{
+	(void)s;
+	return lg_sysctls_format(value, ret, err);
+}
+
 /* clang-format off */
 const struct lg_setting_type_ops lg_setting_types[] = {
 	[LG_SET_TEXT]		= { text_to_conf,	 NULL,		 NULL },
@@ -448,6 +464,8 @@ const struct lg_setting_type_ops lg_setting_types[] = {
 	[LG_SET_FEATURES]	= { features_to_conf,	 NULL,		 NULL },
 	[LG_SET_DEVICES]	= { devices_to_conf,	 NULL,		 NULL },
 	[LG_SET_DEVICE_NUMBERS]	= { device_numbers_to_conf, NULL,	 NULL },
+	[LG_SET_RLIMITS]	= { rlimits_to_conf,	 NULL,		 NULL },
+	[LG_SET_SYSCTLS]	= { sysctls_to_conf,	 NULL,		 NULL },
 	[LG_SET_KEPT]		= { text_to_conf,	 NULL,		 NULL },
 };
 /* clang-format on */

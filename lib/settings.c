@@ -46,6 +46,8 @@ const struct lg_setting lg_settings[] = {
 	{ "capability",	"CAPABILITY",	"capability",	"NAME:on|off,...", LG_SET_CAPS,	0,				0, 0, "change the set of capabilities it keeps" },
 	{ "feature",	"FEATURES",	"features",	"NAME[:on|off],...", LG_SET_FEATURES,	LG_SF_LIST,			0, 0, "what it may use beyond the usual (list below)" },
 	{ "device",	"DEVNODES",	"devnodes",	"/dev/NAME[:rwm]", LG_SET_DEVICES,	LG_SF_LIST,			0, 0, "device of the host that it may use" },
+	{ "rlimit",	"RLIMITS",	NULL,		"NAME=SOFT[:HARD]", LG_SET_RLIMITS,	LG_SF_LIST,			0, 0, "resource limit of its processes (nofile, core, ...)" },
+	{ "sysctl",	"SYSCTL",	NULL,		"KEY=VALUE",	LG_SET_SYSCTLS,		LG_SF_LIVE | LG_SF_LIST,	0, 0, "kernel setting of its namespaces (net.*, ...)" },
 	{ "id-base",	"LOCAL_UID",	"local_uid",	"ID",		LG_SET_NUMBER,		LG_SF_CREATE_ONLY,		65536, UINT32_MAX - 65536, "first host id of its own 65536" },
 
 	/* vzctl's own ways to say the same, or settings whose work a later release does */
@@ -60,7 +62,7 @@ const struct lg_setting lg_settings[] = {
 	{ NULL,		"NETDEV",	"netdev_add",	"NAME",		LG_SET_KEPT, 0, 0, 0, "host interface" },
 	{ NULL,		"VM_OVERCOMMIT", "vm_overcommit", "F",		LG_SET_KEPT, 0, 0, 0, "memory overcommit" },
 	{ NULL,		"KMEMSIZE",	"kmemsize",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "kernel memory" },
-	{ NULL,		"LOCKEDPAGES",	"lockedpages",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "locked pages" },
+	{ NULL,		"LOCKEDPAGES",	"lockedpages",	"B[:L]",	LG_SET_PAGES, 0, 0, 0, "memory that each of its processes may lock" },
 	{ NULL,		"PRIVVMPAGES",	"privvmpages",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "private virtual memory" },
 	{ NULL,		"SHMPAGES",	"shmpages",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "shared memory" },
 	{ NULL,		"PHYSPAGES",	"physpages",	"B[:L]",	LG_SET_PAGES, LG_SF_LIVE, 1 << 20, 0, "resident pages" },
@@ -74,7 +76,7 @@ const struct lg_setting lg_settings[] = {
 	{ NULL,		"OTHERSOCKBUF",	"othersockbuf",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "other socket buffers" },
 	{ NULL,		"DGRAMRCVBUF",	"dgramrcvbuf",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "datagram receive buffers" },
 	{ NULL,		"NUMOTHERSOCK",	"numothersock",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "other sockets" },
-	{ NULL,		"NUMFILE",	"numfile",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "open files" },
+	{ NULL,		"NUMFILE",	"numfile",	"B[:L]",	LG_SET_COUNT_PAIR, 0, 16, 0, "files that each of its processes may open" },
 	{ NULL,		"DCACHESIZE",	"dcachesize",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "dentry cache" },
 	{ NULL,		"NUMIPTENT",	"numiptent",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "packet filter rules" },
 	{ NULL,		"AVNUMPROC",	"avnumproc",	"B[:L]",	LG_SET_KEPT, 0, 0, 0, "average processes" },

@@ -42,6 +42,8 @@ enum lg_setting_type {
 	LG_SET_FEATURES,	/* lib/features.h */
 	LG_SET_DEVICES,		/* lib/devices.h: by name */
 	LG_SET_DEVICE_NUMBERS,	/* vzctl's, by number */
+	LG_SET_RLIMITS,		/* lib/rlimits.h */
+	LG_SET_SYSCTLS,		/* lib/sysctls.h */
 	LG_SET_KEPT,		/* vzctl's, without meaning here: kept, one warning */
 	LG_SET_COUNT_,
 };

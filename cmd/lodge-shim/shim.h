@@ -41,6 +41,7 @@ struct shim {
 	int cgroup_fd, leaf_fd, seccomp_fd;
 	uint32_t ctid, id_base;
 	uint64_t keep_caps;
+	struct lg_rlimits rlimits;
 	char *target, *socket, *exit_file;	/* set once START was taken */
 	struct session *sessions;
 	unsigned int nsessions;

@@ -77,6 +77,7 @@ static int remember(const struct lg_start *start)
 	shim.ctid = start->ctid;
 	shim.id_base = start->id_base;
 	shim.keep_caps = start->keep_caps;
+	shim.rlimits = start->rlimits;
 	shim.cgroup_fd = start->cgroup_fd;
 	shim.leaf_fd = start->leaf_fd;
 	shim.seccomp_fd = start->seccomp_fd;

@@ -59,4 +59,8 @@ extern const struct applier apply_features;
 
 extern const struct applier apply_devices;
 
+/* ---- set_kernel.c ---- */
+
+extern const struct applier apply_kernel;
+
 #endif

@@ -129,6 +129,7 @@ static const struct applier *const appliers[] = {
 	&apply_limits,
 	&apply_features,
 	&apply_devices,
+	&apply_kernel,
 	&apply_hostname,
 };
 

@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "cmd/lodged/devices.h"
 #include "cmd/lodged/features.h"
@@ -17,9 +19,13 @@
 #include "lib/exit.h"
 #include "lib/file.h"
 #include "lib/ns.h"
+#include "lib/rlimits.h"
 #include "lib/settings.h"
+#include "lib/sysctls.h"
 
 #define NAMESERVERS_MAX 4u
+#define NOFILE_SOFT 1024u	/* as ct/confine.c has them */
+#define NOFILE_HARD 524288u
 #define RUN_SIZE_DEFAULT (64u << 20)
 
 struct nameservers {
@@ -189,6 +195,83 @@ static int put_devices(struct op *op, struct lg_msg *m, struct lg_err *err)
 	return r < 0 ? lg_fail(err, r, "name its devices") : 0;
 }
 
+static int put_rlimit(const struct lg_rlimit *l, void *arg)
+{
+	char field[80];
+
+	snprintf(field, sizeof(field), "%d %" PRIu64 " %" PRIu64, l->resource, l->soft, l->hard);
+	return lg_msg_put(arg, "rlimit", field);
+}
+
+/*
+ * UBC counted open files and locked pages for the whole container, which no kernel does any more: each
+ * process is held to the number instead. The usual limits stay where they are lower.
+ */
+static int put_ubc(const struct lg_conf *conf, struct lg_msg *m, struct lg_err *err)
+{
+	struct lg_rlimit files = { "nofile", RLIMIT_NOFILE, NOFILE_SOFT, LG_UNLIMITED };
+	struct lg_rlimit locked = { "memlock", RLIMIT_MEMLOCK, 0, LG_UNLIMITED };
+	const char *numfile = lg_conf_get(conf, "NUMFILE");
+	const char *pages = lg_conf_get(conf, "LOCKEDPAGES");
+	uint64_t barrier;
+	int r = 0;
+
+	if (numfile)
+		r = lg_parse_pair(numfile, 1, &barrier, &files.hard, err);
+	if (r == 0 && pages)
+		r = lg_parse_pair(pages, LG_PAGE, &barrier, &locked.hard, err);
+	if (r < 0)
+		return lg_within(err, r, numfile ? "NUMFILE, LOCKEDPAGES" : "LOCKEDPAGES");
+	files.soft = files.hard < NOFILE_SOFT ? files.hard : NOFILE_SOFT;
+	locked.soft = locked.hard;
+	if (files.hard < NOFILE_HARD)
+		r = put_rlimit(&files, m);
+	if (r == 0 && pages)
+		r = put_rlimit(&locked, m);
+	return r;
+}
+
+static int put_sysctl(const char *key, const char *value, void *arg)
+{
+	char field[LG_SYSCTL_KEY + LG_SYSCTL_VALUE + 32];
+	size_t at;
+
+	lg_sysctl_path(key, field, sizeof(field));
+	at = strlen(field);
+	snprintf(field + at, sizeof(field) - at, "\n%s", value);
+	return lg_msg_put(arg, "sysctl", field);
+}
+
+static int put_feature_sysctls(const struct lg_feature *f, void *arg)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(f->sysctls) && f->sysctls[i]; i++)
+		r = lg_sysctls_each(f->sysctls[i], put_sysctl, arg, NULL);
+	return r;
+}
+
+/* A later word on a key goes over an earlier one: what is set by name over what a feature brings. */
+static int put_kernel(const struct instance *ct, struct lg_msg *m, struct lg_err *err)
+{
+	const char *rlimits = lg_conf_get(ct->conf, "RLIMITS");
+	const char *sysctls = lg_conf_get(ct->conf, "SYSCTL");
+	uint32_t on;
+	int r = features_of(ct->conf, &on, err);
+
+	if (r < 0)
+		return r;
+	r = put_ubc(ct->conf, m, err);
+	if (r == 0 && rlimits)
+		r = lg_rlimits_each(rlimits, put_rlimit, m, err);
+	if (r < 0)
+		return lg_within(err, r, "RLIMITS");
+	r = lg_features_each(on, put_feature_sysctls, m);
+	if (r == 0 && sysctls)
+		r = lg_sysctls_each(sysctls, put_sysctl, m, err);
+	return r < 0 ? lg_within(err, r, "SYSCTL") : 0;
+}
+
 int spec_make(struct op *op, struct lg_msg *m, struct lg_err *err)
 {
 	struct instance *ct = op->ct;
@@ -206,6 +289,8 @@ int spec_make(struct op *op, struct lg_msg *m, struct lg_err *err)
 	r = put_caps(ct, m, err);
 	if (r == 0)
 		r = put_devices(op, m, err);
+	if (r == 0)
+		r = put_kernel(ct, m, err);
 	if (r == 0)
 		r = put_guest(op, m, err);
 	return r;

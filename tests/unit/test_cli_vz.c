@@ -74,7 +74,7 @@ static const struct {
 	{ "privvmpages", "65536:69632", 1, "PRIVVMPAGES", "65536:69632" },
 	{ "privvmpages", "256M", 1, "PRIVVMPAGES", "65536:65536" },
 	{ "privvmpages", "9223372036854775807", 1, "PRIVVMPAGES", "unlimited:unlimited" },
-	{ "numfile", "unlimited", 1, "NUMFILE", "unlimited:unlimited" },
+	{ "numfile", "unlimited", 0, "NUMFILE", "unlimited:unlimited" },
 	{ "numfile", "5:", -EINVAL, NULL, NULL },
 	{ "diskspace", "1G:2G", 1, "DISKSPACE", "1048576:2097152" },
 	{ "diskspace", "1048576", 1, "DISKSPACE", "1048576:1048576" },
