@@ -101,6 +101,26 @@ static int put_manager(const struct lg_guest *g, struct lg_msg *m, struct lg_err
 	return put_text(m, "file", &t, err);
 }
 
+/* ---- containers inside ---- */
+
+/*
+ * podman limits each container to 2,048 processes unless told otherwise, and fails where it cannot: on a
+ * host that has the pids controller on a v1 hierarchy, which guests do not see.
+ */
+static int put_containers(const struct lg_guest *g, struct lg_msg *m, struct lg_err *err)
+{
+	struct text t = { .len = 0 };
+
+	if (!g->nesting)
+		return 0;
+	add(&t, "0644 /etc/containers/containers.conf.d/50-lodge.conf\n"
+		"# Written by lodge at each start.\n");
+	if (!g->counts_tasks)
+		add(&t, "[containers]\n# This host cannot count a nested container's processes.\n"
+			"pids_limit = 0\n");
+	return put_text(m, "file", &t, err);
+}
+
 /* ---- systemd ---- */
 
 /*
@@ -146,7 +166,8 @@ int lg_guest_fields(const struct lg_guest *guest, struct lg_msg *m, struct lg_er
 {
 	static int (*const parts[])(const struct lg_guest *g, struct lg_msg *m,
 				    struct lg_err *err) = {
-		put_hostname, put_hosts, put_resolv_conf, put_manager, put_systemd,
+		put_hostname, put_hosts, put_resolv_conf, put_manager, put_containers,
+		put_systemd,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {

@@ -7,6 +7,8 @@
  * LG_P_START. Templates are not edited: what systemd needs to know goes to /run as drop-ins.
  */
 
+#include <stdbool.h>
+
 #include "lib/err.h"
 #include "lib/msg.h"
 #include "lib/parse.h"
@@ -20,6 +22,8 @@ struct lg_guest {
 	const char *searchdomain;	/* NULL: none */
 	const struct lg_addr *addrs;
 	unsigned int naddrs;
+	bool nesting;			/* containers are to run inside */
+	bool counts_tasks;		/* and can be limited in the number of their processes */
 };
 
 /** lg_guest_fields() - add the fields to @m. -EMSGSIZE when it does not fit. */

@@ -87,6 +87,7 @@ int lg_start_parse(struct lg_msg *m, struct lg_start *ret, struct lg_err *err)
 	ret->ctid = (uint32_t)ctid;
 	ret->id_base = (uint32_t)base;
 	ret->id_count = (uint32_t)count;
+	ret->nesting = lg_msg_get_u64(m, "nesting", 0) != 0;
 	ret->keep_caps = lg_msg_get_u64(m, "keep_caps", 0);
 	ret->run_size = lg_msg_get_u64(m, "run_size", RUN_SIZE_DEFAULT);
 	ret->tmp_size = lg_msg_get_u64(m, "tmp_size", RUN_SIZE_DEFAULT);

@@ -58,6 +58,7 @@ struct lg_start {
 	const char *lower, *upper, *work, *target, *scratch;
 	const char *socket, *exit_file, *console_log, *hostname, *init;
 	uint64_t keep_caps, run_size, tmp_size;
+	bool nesting;		/* containers are to run inside */
 	int cgroup_fd, leaf_fd;
 	int seccomp_fd;		/* -1: no filter */
 	struct lg_procfs *procfs;	/* lxcfs's files; borrowed */

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <linux/openat2.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -24,6 +25,7 @@ struct row {
 	unsigned int attrs;
 	enum size_of size;
 	const char *options[7];	/* key, value, key, value, ..., NULL */
+	bool nested_writable;	/* not read-only where containers are to run inside */
 };
 
 /*
@@ -34,27 +36,28 @@ struct row {
  * its own only if it sees one that nothing covers, and the copies of our covers that a nested
  * namespace gets are locked. The container's root can take the covers off anyway: what keeps the
  * host's files safe is that host's root owns them. Covers keep accidents and other users away,
- * and so does the folder's mode.
+ * and so does the folder's mode. Where a namespace sees sysfs read-only only, it can have no writable one,
+ * which privileged nested containers get.
  */
 #define EMPTY_FOLDER LG_OWN_FOLDER "/empty"
 
 /* clang-format off */
 static const struct row rows[] = {
-	{ "/proc",		"proc",	   NO_EXEC, NO_SIZE, { NULL } },
-	{ "/sys",		"sysfs",   NO_EXEC | MOUNT_ATTR_RDONLY, NO_SIZE, { NULL } },
-	{ "/sys/fs/cgroup",	"cgroup2", NO_EXEC, NO_SIZE, { NULL } },
+	{ "/proc",		"proc",	   NO_EXEC, NO_SIZE, { NULL }, false },
+	{ "/sys",		"sysfs",   NO_EXEC | MOUNT_ATTR_RDONLY, NO_SIZE, { NULL }, false },
+	{ "/sys/fs/cgroup",	"cgroup2", NO_EXEC, NO_SIZE, { NULL }, false },
 	{ "/dev",		"tmpfs",   MOUNT_ATTR_NOSUID | MOUNT_ATTR_STRICTATIME, NO_SIZE,
-		{ "mode", "0755", "size", "4m", "nr_inodes", "65536", NULL } },
+		{ "mode", "0755", "size", "4m", "nr_inodes", "65536", NULL }, false },
 	{ "/dev/pts",		"devpts",  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, NO_SIZE,
-		{ "mode", "0620", "gid", "5", "ptmxmode", "0666", NULL } },
+		{ "mode", "0620", "gid", "5", "ptmxmode", "0666", NULL }, false },
 	{ "/dev/shm",		"tmpfs",   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, TMP_SIZE,
-		{ "mode", "1777", NULL } },
-	{ "/dev/mqueue",	"mqueue",  NO_EXEC, NO_SIZE, { NULL } },
+		{ "mode", "1777", NULL }, false },
+	{ "/dev/mqueue",	"mqueue",  NO_EXEC, NO_SIZE, { NULL }, false },
 	{ "/run",		"tmpfs",   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, RUN_SIZE,
-		{ "mode", "0755", NULL } },
-	{ LG_OWN_FOLDER,	NULL,	   0, NO_SIZE, { NULL } },
-	{ LG_OWN_FOLDER "/proc",	"proc",	   NO_EXEC, NO_SIZE, { NULL } },
-	{ LG_OWN_FOLDER "/sys",	"sysfs",   NO_EXEC | MOUNT_ATTR_RDONLY, NO_SIZE, { NULL } },
+		{ "mode", "0755", NULL }, false },
+	{ LG_OWN_FOLDER,	NULL,	   0, NO_SIZE, { NULL }, false },
+	{ LG_OWN_FOLDER "/proc", "proc",   NO_EXEC, NO_SIZE, { NULL }, false },
+	{ LG_OWN_FOLDER "/sys",	"sysfs",   NO_EXEC | MOUNT_ATTR_RDONLY, NO_SIZE, { NULL }, true },
 };
 
 /*
@@ -111,31 +114,6 @@ static int set_options(int fs, const struct row *row, uint64_t size)
 	return fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ? -errno : 0;
 }
 
-static int mount_row(const struct row *row, uint64_t size, int *ret_mount)
-{
-	lg_autoclose int fs = fsopen(row->type, FSOPEN_CLOEXEC);
-	lg_autoclose int mount_fd = -1;
-	lg_autoclose int target = -1;
-	int r;
-
-	if (fs < 0)
-		return -errno;
-	r = set_options(fs, row, size);
-	if (r < 0)
-		return r;
-	mount_fd = fsmount(fs, FSMOUNT_CLOEXEC, row->attrs);
-	if (mount_fd < 0)
-		return -errno;
-	target = open_target(row->target);
-	if (target < 0)
-		return target;
-	if (move_mount(mount_fd, "", target, "",
-		       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-		return -errno;
-	*ret_mount = lg_take_fd(&mount_fd);
-	return 0;
-}
-
 static uint64_t size_of_row(const struct row *row, const struct lg_start *start)
 {
 	switch (row->size) {
@@ -147,6 +125,34 @@ static uint64_t size_of_row(const struct row *row, const struct lg_start *start)
 	default:
 		return 0;
 	}
+}
+
+static int mount_row(const struct row *row, const struct lg_start *start, int *ret_mount)
+{
+	unsigned int attrs = row->attrs;
+	lg_autoclose int fs = fsopen(row->type, FSOPEN_CLOEXEC);
+	lg_autoclose int mount_fd = -1;
+	lg_autoclose int target = -1;
+	int r;
+
+	if (fs < 0)
+		return -errno;
+	r = set_options(fs, row, size_of_row(row, start));
+	if (r < 0)
+		return r;
+	if (row->nested_writable && start->nesting)
+		attrs &= ~(unsigned int)MOUNT_ATTR_RDONLY;
+	mount_fd = fsmount(fs, FSMOUNT_CLOEXEC, attrs);
+	if (mount_fd < 0)
+		return -errno;
+	target = open_target(row->target);
+	if (target < 0)
+		return target;
+	if (move_mount(mount_fd, "", target, "",
+		       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return -errno;
+	*ret_mount = lg_take_fd(&mount_fd);
+	return 0;
 }
 
 int lg_mounts_kernel(const struct lg_start *start, int *ret_devpts, struct lg_err *err)
@@ -162,7 +168,7 @@ int lg_mounts_kernel(const struct lg_start *start, int *ret_devpts, struct lg_er
 				return lg_fail(err, -errno, "make %s", rows[i].target);
 			continue;
 		}
-		r = mount_row(&rows[i], size_of_row(&rows[i], start), &fd);
+		r = mount_row(&rows[i], start, &fd);
 		if (r == -ELOOP || r == -ENOTDIR)
 			return lg_refuse(err, r, 0, "%s in the image is not a folder",
 					 rows[i].target);

@@ -21,9 +21,9 @@ struct line {
 	uint64_t base, count;
 };
 
-bool lg_ids_overlap(uint32_t a, uint32_t b)
+bool lg_ids_overlap(struct lg_id_range a, struct lg_id_range b)
 {
-	return (a > b ? a - b : b - a) < LG_ID_COUNT;
+	return a.base < (uint64_t)b.base + b.count && b.base < (uint64_t)a.base + a.count;
 }
 
 /* ---- lines of the files ---- */
@@ -200,12 +200,12 @@ int lg_ids_configured(const char *base, const char *count, struct lg_id_range *r
 	return 0;
 }
 
-const struct lg_id_claim *lg_ids_conflict(const struct lg_ids *ids, uint32_t base)
+const struct lg_id_claim *lg_ids_conflict(const struct lg_ids *ids, struct lg_id_range range)
 {
 	for (size_t i = 0; i < ids->nclaims; i++) {
 		const struct lg_id_claim *c = &ids->claims[i];
 
-		if (c->base < (uint64_t)base + LG_ID_COUNT && base < c->base + c->count)
+		if (c->base < (uint64_t)range.base + range.count && range.base < c->base + c->count)
 			return c;
 	}
 	return NULL;

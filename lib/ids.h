@@ -70,10 +70,10 @@ void lg_ids_finish(struct lg_ids *ids);
 int lg_ids_configured(const char *base, const char *count, struct lg_id_range *ret,
 		      struct lg_err *err);
 
-/** lg_ids_conflict() - the claim that the 65,536 ids from @base overlap; NULL: they are free. */
-const struct lg_id_claim *lg_ids_conflict(const struct lg_ids *ids, uint32_t base);
+/** lg_ids_conflict() - the claim that @range overlaps; NULL: its ids are free. */
+const struct lg_id_claim *lg_ids_conflict(const struct lg_ids *ids, struct lg_id_range range);
 
-/** lg_ids_overlap() - do two containers' ranges from @a and from @b have an id in common? */
-bool lg_ids_overlap(uint32_t a, uint32_t b);
+/** lg_ids_overlap() - do two ranges have an id in common? */
+bool lg_ids_overlap(struct lg_id_range a, struct lg_id_range b);
 
 #endif

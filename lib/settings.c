@@ -49,6 +49,7 @@ const struct lg_setting lg_settings[] = {
 	{ "rlimit",	"RLIMITS",	NULL,		"NAME=SOFT[:HARD]", LG_SET_RLIMITS,	LG_SF_LIST,			0, 0, "resource limit of its processes (nofile, core, ...)" },
 	{ "sysctl",	"SYSCTL",	NULL,		"KEY=VALUE",	LG_SET_SYSCTLS,		LG_SF_LIVE | LG_SF_LIST,	0, 0, "kernel setting of its namespaces (net.*, ...)" },
 	{ "id-base",	"LOCAL_UID",	"local_uid",	"ID",		LG_SET_NUMBER,		LG_SF_CREATE_ONLY,		65536, UINT32_MAX - 65536, "first host id of its own 65536" },
+	{ "id-count",	"LOCAL_UID_COUNT", NULL,	"N",		LG_SET_NUMBER,		LG_SF_CREATE_ONLY,		65536, 1 << 30, "number of its ids (65536; with nesting 1048576)" },
 
 	/* vzctl's own ways to say the same, or settings whose work a later release does */
 	{ NULL,		"CPUUNITS",	"cpuweight",	"N",		LG_SET_CPU_WEIGHT,	LG_SF_LIVE,			1, 10000, "CPU weight" },

@@ -141,14 +141,16 @@ static int check_template(struct creation *c, struct lg_err *err)
 
 static int check_ids(struct creation *c, struct lg_err *err)
 {
-	const char *text = lg_conf_get(c->conf, "LOCAL_UID");
-	uint64_t base;
+	uint32_t least = nesting_ids(c->conf);
+	struct lg_id_range wanted;
 
-	if (!text)
-		return 0;
-	if (lg_parse_u64(text, 65536, UINT32_MAX - 65536, &base, err) < 0)
-		return err->code;
-	return ids_check_wanted(c->d, (uint32_t)base, err);
+	ids_read(c->conf, &wanted);
+	if (wanted.count < least)
+		wanted.count = least;
+	if (wanted.base > UINT32_MAX - wanted.count)
+		return lg_refuse(err, -ERANGE, LG_EXIT_BAD_VALUE,
+				 "%u ids from %u are more than there are", wanted.count, wanted.base);
+	return wanted.base ? ids_check_wanted(c->d, wanted, err) : 0;
 }
 
 /* ---- steps ---- */
@@ -200,18 +202,8 @@ static void forget_instance(void *ctx)
 static int set_ids(void *ctx, struct lg_err *err)
 {
 	struct creation *c = ctx;
-	char text[16];
-	int r = 0;
 
-	if (!c->ct->id_base) {
-		r = alloc_ids(c->d, &c->ct->id_base, err);
-		if (r < 0)
-			return r;
-		snprintf(text, sizeof(text), "%u", c->ct->id_base);
-		r = lg_conf_set(c->ct->conf, "LOCAL_UID", text, err);
-	}
-	return r == 0 ? lg_conf_set(c->ct->conf, "LOCAL_GID",
-				    lg_conf_get(c->ct->conf, "LOCAL_UID"), err) : r;
+	return ids_take(c->ct, err);
 }
 
 /* "auto" in the list becomes an address of each pool. */

@@ -82,10 +82,28 @@ static int find_range(const struct daemon *d, struct granted *g, struct lg_err *
 	return 0;
 }
 
+struct lg_id_range ids_of(const struct instance *ct)
+{
+	return (struct lg_id_range){ ct->id_base, ct->id_count };
+}
+
+void ids_read(const struct lg_conf *conf, struct lg_id_range *ret)
+{
+	uint64_t base = 0, count = LG_ID_COUNT;
+
+	ret->count = LG_ID_COUNT;
+	if (lg_setting_value(conf, "id-count", LG_ID_COUNT, &count, NULL) == 0)
+		ret->count = (uint32_t)count;
+	ret->base = 0;
+	if (lg_setting_value(conf, "id-base", 0, &base, NULL) == 0 && base <= UINT32_MAX - count)
+		ret->base = (uint32_t)base;
+}
+
 /* ---- ranges of containers that are no more ---- */
 
 struct held_ids {
-	uint32_t base, ctid;
+	struct lg_id_range ids;
+	uint32_t ctid;
 	pid_t shim;		/* 0: had ended */
 	uint64_t shim_start;
 };
@@ -125,9 +143,9 @@ static void hold(struct daemon *d, const struct held_ids *h)
 
 void ids_hold(const struct instance *ct)
 {
-	struct held_ids h = { .base = ct->id_base, .ctid = ct->ctid };
+	struct held_ids h = { .ids = ids_of(ct), .ctid = ct->ctid };
 
-	if (!h.base)
+	if (!h.ids.base)
 		return;
 	if (ct->old_shim && lg_proc_starttime(ct->old_shim->pid, &h.shim_start) == 0)
 		h.shim = ct->old_shim->pid;
@@ -138,14 +156,13 @@ void ids_hold_destroyed(struct daemon *d, uint32_t ctid)
 {
 	struct held_ids h = { .ctid = ctid };
 	struct lg_conf *conf = NULL;
-	uint64_t base = 0;
 	char name[48];
 
 	snprintf(name, sizeof(name), "%u.conf.destroyed", ctid);
-	if (lg_conf_load(d->ct_fd, name, &conf, NULL) == 0 &&
-	    lg_setting_value(conf, "id-base", 0, &base, NULL) == 0 && base) {
-		h.base = (uint32_t)base;
-		hold(d, &h);
+	if (lg_conf_load(d->ct_fd, name, &conf, NULL) == 0) {
+		ids_read(conf, &h.ids);
+		if (h.ids.base)
+			hold(d, &h);
 	}
 	lg_conf_free(conf);
 }
@@ -173,72 +190,81 @@ static void hold_trash(struct daemon *d)
 
 /* ---- whose is it? ---- */
 
-static const struct instance *other_with(const struct daemon *d, uint32_t base,
+static const struct instance *other_with(const struct daemon *d, struct lg_id_range ids,
 					 const struct instance *self)
 {
 	for (size_t i = 0; i < d->ncts; i++) {
 		const struct instance *ct = d->cts[i];
 
-		if (ct != self && ct->id_base && lg_ids_overlap(ct->id_base, base))
+		if (ct != self && ct->id_base && lg_ids_overlap(ids_of(ct), ids))
 			return ct;
 	}
 	return NULL;
 }
 
-static const struct held_ids *held_with(const struct daemon *d, uint32_t base)
+static const struct held_ids *held_with(const struct daemon *d, struct lg_id_range ids)
 {
 	for (size_t i = 0; i < d->nheld; i++)
-		if (lg_ids_overlap(d->held[i].base, base))
+		if (lg_ids_overlap(d->held[i].ids, ids))
 			return &d->held[i];
 	return NULL;
 }
 
-static int refuse_overlap(const struct daemon *d, uint32_t base, const struct instance *self,
-			  struct lg_err *err)
+static int refuse_overlap(const struct daemon *d, struct lg_id_range ids,
+			  const struct instance *self, struct lg_err *err)
 {
-	const struct instance *other = other_with(d, base, self);
-	const struct held_ids *held = other ? NULL : held_with(d, base);
+	const struct instance *other = other_with(d, ids, self);
+	const struct held_ids *held = other ? NULL : held_with(d, ids);
 
 	if (other)
 		return lg_refuse(err, -EEXIST, LG_EXIT_BAD_CONF,
 				 "its ids from %u (LOCAL_UID) overlap those of %s, from %u: give it "
-				 "others, or remove LOCAL_UID and LOCAL_GID from its conf file", base,
+				 "others, or remove LOCAL_UID and LOCAL_GID from its conf file", ids.base,
 				 instance_label(other), other->id_base);
 	if (held)
 		return lg_refuse(err, -EBUSY, LG_EXIT_RESOURCES,
 				 "its ids from %u were those of %u, which was destroyed and is not yet "
-				 "gone: try again later", base, held->ctid);
+				 "gone: try again later", ids.base, held->ctid);
 	return 0;
 }
 
 /* ---- the rest of the daemon asks ---- */
 
-static int take_slot(const struct daemon *d, const struct granted *g, uint32_t *ret)
+/* A larger range begins where one of the usual size could, too. */
+static int take_slot(const struct daemon *d, const struct granted *g, uint32_t count,
+		     uint32_t *ret)
 {
 	uint32_t slots = g->range.count / LG_ID_COUNT;
+	uint64_t end = (uint64_t)g->range.base + g->range.count;
 
 	/* As many instances cannot hold more slots than there are instances, so this ends early. */
 	for (uint32_t i = 0; i < slots; i++) {
-		uint32_t base = g->range.base + (g->first + i) % slots * LG_ID_COUNT;
+		struct lg_id_range ids = { g->range.base + (g->first + i) % slots * LG_ID_COUNT,
+					   count };
 
-		if (other_with(d, base, NULL) || held_with(d, base) ||
-		    lg_ids_conflict(&g->ids, base))
+		if ((uint64_t)ids.base + count > end || other_with(d, ids, NULL) ||
+		    held_with(d, ids) || lg_ids_conflict(&g->ids, ids))
 			continue;
-		*ret = base;
+		*ret = ids.base;
 		return 0;
 	}
 	return -ENOSPC;
 }
 
-int alloc_ids(struct daemon *d, uint32_t *ret, struct lg_err *err)
+static int alloc_ids(struct daemon *d, uint32_t count, uint32_t *ret, struct lg_err *err)
 {
 	struct granted g;
 	int r = find_range(d, &g, err);
 
 	let_go_of_held(d);
 	if (r == 0)
-		r = take_slot(d, &g, ret);
-	if (r == -ENOSPC)
+		r = take_slot(d, &g, count, ret);
+	if (r == -ENOSPC && count > LG_ID_COUNT)
+		lg_refuse(err, r, LG_EXIT_RESOURCES,
+			  "no %u ids in a row are free of the %u from %u (%s): grant more in "
+			  "/etc/subuid and /etc/subgid, or by ID_BASE and ID_COUNT in lodge.conf",
+			  count, g.range.count, g.range.base, g.from);
+	else if (r == -ENOSPC)
 		lg_refuse(err, r, LG_EXIT_RESOURCES,
 			  "all %u id ranges from %u (%s) are in use, here or by others of this host: "
 			  "grant more in /etc/subuid and /etc/subgid, or by ID_BASE and ID_COUNT in "
@@ -247,22 +273,70 @@ int alloc_ids(struct daemon *d, uint32_t *ret, struct lg_err *err)
 	return r;
 }
 
-int ids_check_wanted(struct daemon *d, uint32_t base, struct lg_err *err)
+static int write_ids(struct instance *ct, struct lg_err *err)
+{
+	char text[16];
+	int r;
+
+	snprintf(text, sizeof(text), "%u", ct->id_base);
+	r = lg_conf_set(ct->conf, "LOCAL_UID", text, err);
+	if (r == 0)
+		r = lg_conf_set(ct->conf, "LOCAL_GID", text, err);
+	snprintf(text, sizeof(text), "%u", ct->id_count);
+	if (r == 0 && ct->id_count != LG_ID_COUNT)
+		r = lg_conf_set(ct->conf, "LOCAL_UID_COUNT", text, err);
+	return r;
+}
+
+/* Can it have more ids where its own begin? */
+static bool can_grow(struct instance *ct, uint32_t count)
+{
+	struct lg_id_range larger = { ct->id_base, count };
+	struct lg_ids ids;
+	bool can;
+
+	if (ct->id_base > UINT32_MAX - count || other_with(ct->d, larger, ct) ||
+	    held_with(ct->d, larger))
+		return false;
+	can = read_ids(ct->d, &ids, NULL) == 0 && !lg_ids_conflict(&ids, larger);
+	lg_ids_finish(&ids);
+	return can;
+}
+
+int ids_take(struct instance *ct, struct lg_err *err)
+{
+	uint32_t count = nesting_ids(ct->conf), base = ct->id_base;
+	int r = 0;
+
+	count = count > ct->id_count ? count : ct->id_count;
+	if (base && count == ct->id_count && lg_conf_get(ct->conf, "LOCAL_GID"))
+		return 0;
+	/* Its files do not mind another range: they are 0-based on disk. */
+	if (!base || (count > ct->id_count && !can_grow(ct, count)))
+		r = alloc_ids(ct->d, count, &base, err);
+	if (r < 0)
+		return r;
+	ct->id_base = base;
+	ct->id_count = count;
+	return write_ids(ct, err);
+}
+
+int ids_check_wanted(struct daemon *d, struct lg_id_range wanted, struct lg_err *err)
 {
 	const struct lg_id_claim *claim;
 	struct lg_ids ids;
 	int r;
 
 	let_go_of_held(d);
-	r = refuse_overlap(d, base, NULL, err);
+	r = refuse_overlap(d, wanted, NULL, err);
 	if (r < 0)
 		return r;
 	r = read_ids(d, &ids, err);
-	claim = r == 0 ? lg_ids_conflict(&ids, base) : NULL;
+	claim = r == 0 ? lg_ids_conflict(&ids, wanted) : NULL;
 	if (claim)
 		r = lg_refuse(err, -EEXIST, LG_EXIT_BAD_VALUE,
-			      "ids from %u overlap %s (%" PRIu64 ":%" PRIu64 ")", base, claim->whose,
-			      claim->base, claim->count);
+			      "ids from %u overlap %s (%" PRIu64 ":%" PRIu64 ")", wanted.base,
+			      claim->whose, claim->base, claim->count);
 	lg_ids_finish(&ids);
 	return r;
 }
@@ -271,14 +345,23 @@ int ids_check_conf(const struct instance *ct, struct lg_err *err)
 {
 	const char *uid = lg_conf_get(ct->conf, "LOCAL_UID");
 	const char *gid = lg_conf_get(ct->conf, "LOCAL_GID");
-	uint64_t base = 0;
+	uint64_t base = 0, count = LG_ID_COUNT;
 	int r = lg_setting_value(ct->conf, "id-base", 0, &base, err);
+
+	const char *key = "LOCAL_UID";
 
 	if (r == 0 && base && (base < LG_ID_COUNT || base > UINT32_MAX - LG_ID_COUNT))
 		r = lg_refuse(err, -ERANGE, 0, "%" PRIu64 " is not between %u and %u", base,
 			      LG_ID_COUNT, UINT32_MAX - LG_ID_COUNT);
+	if (r == 0) {
+		key = "LOCAL_UID_COUNT";
+		r = lg_setting_value(ct->conf, "id-count", LG_ID_COUNT, &count, err);
+		if (r == 0 && base && base > UINT32_MAX - count)
+			r = lg_refuse(err, -ERANGE, 0, "%" PRIu64 " ids from %" PRIu64
+				      " are more than there are", count, base);
+	}
 	if (r < 0) {
-		lg_within(err, r, "LOCAL_UID in its conf file");
+		lg_within(err, r, "%s in its conf file", key);
 		err->exit_code = LG_EXIT_BAD_CONF;
 		return r;
 	}
@@ -287,7 +370,7 @@ int ids_check_conf(const struct instance *ct, struct lg_err *err)
 				 "LOCAL_UID is %s and LOCAL_GID is %s in its conf file: they must be "
 				 "the same", uid, gid);
 	let_go_of_held(ct->d);
-	return ct->id_base ? refuse_overlap(ct->d, ct->id_base, ct, err) : 0;
+	return ct->id_base ? refuse_overlap(ct->d, ids_of(ct), ct, err) : 0;
 }
 
 void ids_init(struct daemon *d)
@@ -303,7 +386,7 @@ void ids_init(struct daemon *d)
 		const struct instance *ct = d->cts[i];
 
 		memset(&err, 0, sizeof(err));
-		if (ct->id_base && refuse_overlap(d, ct->id_base, ct, &err) < 0)
+		if (ct->id_base && refuse_overlap(d, ids_of(ct), ct, &err) < 0)
 			lg_log(LG_LOG_ERR, "%s: %s", instance_label(ct), err.msg);
 	}
 	hold_trash(d);
@@ -315,7 +398,7 @@ static bool tell_conflict(struct daemon *d, const struct lg_ids *ids, struct rep
 {
 	for (size_t i = 0; i < d->ncts; i++) {
 		const struct instance *ct = d->cts[i];
-		const struct lg_id_claim *c = ct->id_base ? lg_ids_conflict(ids, ct->id_base) : NULL;
+		const struct lg_id_claim *c = ct->id_base ? lg_ids_conflict(ids, ids_of(ct)) : NULL;
 
 		if (!c)
 			continue;

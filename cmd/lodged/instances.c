@@ -71,14 +71,16 @@ void instance_conf_name(uint32_t ctid, char buf[32])
 void instance_refresh(struct instance *ct)
 {
 	const char *name = lg_conf_get(ct->conf, "NAME");
-	uint64_t base = 0;
+	struct lg_id_range ids;
 
 	snprintf(ct->name, sizeof(ct->name), "%s",
 		 name && lg_check_name(name, NULL) == 0 ? name : "");
 	/* What runs goes on under the ids it was started with. */
-	if (ct->state != STATE_RUNNING &&
-	    lg_setting_value(ct->conf, "id-base", 0, &base, NULL) == 0)
-		ct->id_base = base <= UINT32_MAX - LG_ID_COUNT ? (uint32_t)base : 0;
+	if (ct->state == STATE_RUNNING && ct->id_base)
+		return;
+	ids_read(ct->conf, &ids);
+	ct->id_base = ids.base;
+	ct->id_count = ids.count;
 }
 
 static int make_room(struct daemon *d)

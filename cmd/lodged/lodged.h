@@ -72,7 +72,7 @@ struct instance {
 	uint64_t init_start;		/* clock ticks; with the pid names the process */
 	int64_t started_at;		/* seconds since the epoch; 0 = not running */
 	int64_t created_at;
-	uint32_t id_base;
+	uint32_t id_base, id_count;	/* its ids; base 0: none yet */
 	char last_exit[80];
 	char hangs[300];		/* it was killed and cannot end: which process, and where; "" = no */
 	int console_wait[4];		/* consoles attached before start; -1 = free */
@@ -206,16 +206,28 @@ int stop_hangs(const struct instance *ct, struct lg_err *err);
 /* ---- ids.c ---- */
 /* Says in the log what is wrong with the ids; nothing of it keeps the daemon from starting. */
 void ids_init(struct daemon *d);
-/* A range that nobody has. -ENOSPC, -EINVAL where what grants ranges is bad. */
-int alloc_ids(struct daemon *d, uint32_t *ret, struct lg_err *err);
+struct lg_id_range ids_of(const struct instance *ct);
+/* What a conf file says; base 0: nothing, or nothing that could be. */
+void ids_read(const struct lg_conf *conf, struct lg_id_range *ret);
+/*
+ * A range that nobody has, as large as it needs, into its conf (not saved); it keeps what it has where that
+ * will do. -ENOSPC, -EINVAL where what grants ranges is bad.
+ */
+int ids_take(struct instance *ct, struct lg_err *err);
 /* May a new instance have the range that was asked for? */
-int ids_check_wanted(struct daemon *d, uint32_t base, struct lg_err *err);
+int ids_check_wanted(struct daemon *d, struct lg_id_range wanted, struct lg_err *err);
 /* Before a start: is what its conf file says a range, and no other's? */
 int ids_check_conf(const struct instance *ct, struct lg_err *err);
 /* It is destroyed: nobody gets its range until nothing of it is left. */
 void ids_hold(const struct instance *ct);
 /* The same, of one that an earlier daemon destroyed: by its ID.conf.destroyed. */
 void ids_hold_destroyed(struct daemon *d, uint32_t ctid);
+
+/* ---- nesting.c ---- */
+bool nesting_is_on(const struct lg_conf *conf);
+uint32_t nesting_ids(const struct lg_conf *conf);	/* so many ids it needs */
+int nesting_make_folders(struct op *op, struct lg_err *err);	/* a part of its start */
+int nesting_put_folders(const struct instance *ct, struct lg_msg *m);	/* into START */
 
 /* ---- alloc.c ---- */
 int alloc_init(struct daemon *d, struct lg_err *err);

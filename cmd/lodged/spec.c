@@ -124,6 +124,8 @@ static int put_guest(struct op *op, struct lg_msg *m, struct lg_err *err)
 	guest.nameservers = ns.list;
 	guest.nnameservers = ns.n;
 	guest.searchdomain = ns.search[0] ? ns.search : NULL;
+	guest.nesting = nesting_is_on(ct->conf);
+	guest.counts_tasks = !lg_cg_is_hybrid(ct->d->cg);
 	lg_msg_put(m, "hostname", guest.hostname);
 	return lg_guest_fields(&guest, m, err);
 }
@@ -280,12 +282,17 @@ int spec_make(struct op *op, struct lg_msg *m, struct lg_err *err)
 	lg_msg_init(m, LG_P_START);
 	lg_msg_put_u64(m, "ctid", ct->ctid);
 	lg_msg_put_u64(m, "id_base", ct->id_base);
+	lg_msg_put_u64(m, "id_count", ct->id_count);
 	lg_msg_put(m, "lower", op->template.rootfs);
 	put_paths(ct, m);
 	put_sizes(ct, m);
 	lg_msg_put(m, "init", op->template.init);
 	lg_msg_put(m, "arg", op->template.init);
 	lg_msg_put(m, "seccomp", "1");
+	lg_msg_put(m, "nesting", nesting_is_on(ct->conf) ? "1" : "0");
+	r = nesting_put_folders(ct, m);
+	if (r < 0)
+		return lg_fail(err, r, "name its plain folders");
 	r = put_caps(ct, m, err);
 	if (r == 0)
 		r = put_devices(op, m, err);

@@ -87,19 +87,11 @@ static int take_ids(void *ctx, struct lg_err *err)
 {
 	struct op *op = ctx;
 	struct instance *ct = op->ct;
-	char text[16];
-	int r;
+	struct lg_id_range had = ids_of(ct);
+	int r = ids_take(ct, err);
 
-	if (ct->id_base)
-		return 0;
-	r = alloc_ids(ct->d, &ct->id_base, err);
-	if (r < 0)
-		return r;
-	snprintf(text, sizeof(text), "%u", ct->id_base);
-	r = lg_conf_set(ct->conf, "LOCAL_UID", text, err);
-	if (r == 0)
-		r = lg_conf_set(ct->conf, "LOCAL_GID", text, err);
-	return r == 0 ? instance_save(ct, err) : r;
+	return r == 0 && (had.base != ct->id_base || had.count != ct->id_count) ?
+		       instance_save(ct, err) : r;
 }
 
 /* The shim of the last run may still be writing back what the container wrote. */
@@ -113,6 +105,11 @@ static int wait_for_layer(void *ctx, struct lg_err *err)
 	}
 	op->waits_for_layer = op->ct->old_shim != NULL;
 	return op->waits_for_layer ? LG_STEP_WAIT : 0;
+}
+
+static int make_folders(void *ctx, struct lg_err *err)
+{
+	return nesting_make_folders(ctx, err);
 }
 
 static int take_shim(void *ctx, struct lg_err *err)
@@ -302,6 +299,7 @@ static const struct lg_step steps[] = {
 	{ "write the intent", write_intent, forget_intent },
 	{ "take a range of ids", take_ids, NULL },
 	{ "wait for its layer", wait_for_layer, NULL },
+	{ "make its plain folders", make_folders, NULL },
 	{ "take a shim", take_shim, give_up_shim },
 	{ "make its cgroup", make_cgroup, NULL /* swept when the shim has ended */ },
 	{ "make init and set its limits", clone_init, kill_init },

@@ -80,6 +80,28 @@ START_TEST(without_servers_the_guests_file_stays)
 }
 END_TEST
 
+/* The file is written again where tasks can be counted: the container may come from another host. */
+START_TEST(podman_is_told_where_it_cannot_limit_tasks)
+{
+	static const char name[] = "0644 /etc/containers/containers.conf.d/50-lodge.conf\n";
+	struct lg_guest g;
+
+	fill(&g);
+	ck_assert_int_eq(lg_guest_fields(&g, &m, NULL), 0);
+	ck_assert_ptr_null(field("file", name));
+	fill(&g);
+	g.nesting = true;
+	ck_assert_int_eq(lg_guest_fields(&g, &m, NULL), 0);
+	ck_assert_ptr_nonnull(strstr(field("file", name), "\npids_limit = 0\n"));
+	fill(&g);
+	g.nesting = true;
+	g.counts_tasks = true;
+	ck_assert_int_eq(lg_guest_fields(&g, &m, NULL), 0);
+	ck_assert_ptr_nonnull(field("file", name));
+	ck_assert_ptr_null(strstr(field("file", name), "pids_limit"));
+}
+END_TEST
+
 START_TEST(only_systemd_gets_masks)
 {
 	struct lg_guest g;
@@ -227,6 +249,7 @@ int main(void)
 	tcase_add_test(tc, names_and_servers_are_given);
 	tcase_add_test(tc, without_addresses_the_name_is_local);
 	tcase_add_test(tc, without_servers_the_guests_file_stays);
+	tcase_add_test(tc, podman_is_told_where_it_cannot_limit_tasks);
 	tcase_add_test(tc, only_systemd_gets_masks);
 	tcase_add_test(tc, a_full_message_is_refused);
 	tcase_add_loop_test(tc, a_block_replaces_only_itself, 0, ARRAY_SIZE(blocks));

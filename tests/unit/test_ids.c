@@ -102,6 +102,11 @@ static const struct {
 };
 /* clang-format on */
 
+static struct lg_id_range one_at(uint32_t base)
+{
+	return (struct lg_id_range){ base, 65536 };
+}
+
 START_TEST(what_others_have_is_in_nobodys_range)
 {
 	const struct lg_id_claim *claim;
@@ -113,7 +118,7 @@ START_TEST(what_others_have_is_in_nobodys_range)
 		      "nobody:x:65534:65534::/:/bin/false\n");
 	put("group", "root:x:0:\nstaff2:x:800000:a,b\n");
 	ck_assert_int_eq(lg_ids_read(etc, "lodge", &ids, NULL), 0);
-	claim = lg_ids_conflict(&ids, places[_i].base);
+	claim = lg_ids_conflict(&ids, one_at(places[_i].base));
 	if (places[_i].whose)
 		ck_assert_str_eq(claim ? claim->whose : "nobody", places[_i].whose);
 	else
@@ -131,7 +136,7 @@ START_TEST(lodges_entry_is_somebody_elses_to_a_daemon_under_another_root)
 	ck_assert_int_eq(lg_ids_read(etc, NULL, &ids, NULL), 0);
 	ck_assert_int_eq(lg_ids_granted(&ids, &range, NULL), 0);
 	ck_assert_uint_eq(range.count, 0);
-	ck_assert_ptr_nonnull(lg_ids_conflict(&ids, 524288));
+	ck_assert_ptr_nonnull(lg_ids_conflict(&ids, one_at(524288)));
 	lg_ids_finish(&ids);
 }
 END_TEST
@@ -168,14 +173,26 @@ START_TEST(a_bad_configuration_is_named_not_replaced)
 }
 END_TEST
 
+static bool overlap(uint32_t a, uint32_t b)
+{
+	return lg_ids_overlap(one_at(a), one_at(b));
+}
+
 START_TEST(ranges_overlap_when_they_share_an_id)
 {
-	ck_assert(lg_ids_overlap(100000, 100000));
-	ck_assert(lg_ids_overlap(100000, 165535));
-	ck_assert(lg_ids_overlap(165535, 100000));
-	ck_assert(!lg_ids_overlap(100000, 165536));
-	ck_assert(!lg_ids_overlap(165536, 100000));
-	ck_assert(lg_ids_overlap(UINT32_MAX - 65535, UINT32_MAX));
+	struct lg_id_range large = { 1048576, 1048576 };
+
+	ck_assert(overlap(100000, 100000));
+	ck_assert(overlap(100000, 165535));
+	ck_assert(overlap(165535, 100000));
+	ck_assert(!overlap(100000, 165536));
+	ck_assert(!overlap(165536, 100000));
+	ck_assert(overlap(UINT32_MAX - 65535, UINT32_MAX));
+	ck_assert(lg_ids_overlap(large, one_at(2097151)));
+	ck_assert(lg_ids_overlap(one_at(2097151), large));
+	ck_assert(lg_ids_overlap(one_at(983041), large));
+	ck_assert(!lg_ids_overlap(one_at(2097152), large));
+	ck_assert(!lg_ids_overlap(large, one_at(983040)));
 }
 END_TEST
 

@@ -113,6 +113,8 @@ static const struct { const char *name, *in; int want; const char *conf, *out; i
 	BAD("onboot", "maybe", -EINVAL),
 	BAD("boot-order", "1000001", -ERANGE),
 	BAD("id-base", "65535", -ERANGE),
+	OK("id-count", "1048576", "1048576", "1048576"),
+	BAD("id-count", "65535", -ERANGE),
 	BAD("id-base", "4294967295", -ERANGE),
 	BAD("stop-timeout", "1d", -EINVAL),
 	BAD("stop-timeout", "1000000000h", -ERANGE),
