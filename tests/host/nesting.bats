@@ -1,0 +1,144 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Containers in containers: podman of root, podman of a user, in Debian 12 and 13.
+# shellcheck disable=SC2154,SC2016 # bats sets them; single quotes are expanded inside
+
+load lib
+
+# One container per Debian for all tests here: most of the time goes to installing packages.
+setup_file() { host_up; }
+teardown_file() { host_down; }
+teardown() { tell_more; }
+
+# nest ID TEMPLATE: a container with podman, a user and an image's files, made once
+nest() {
+	need template "$2"
+	need internet
+	[ -z "$(field "$1" .ctid 2>/dev/null)" ] || return 0
+	lodge create "$1" --template "$2" --memory 1G --feature nesting --ip auto
+	lodge start --wait "$1"
+	in_ct "$1" sh -c 'apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+		podman crun uidmap passt slirp4netns netavark aardvark-dns nftables iptables dbus-user-session busybox-static' \
+		>"$BATS_TEST_TMPDIR/apt" 2>&1 || fail "apt: $(tail -n 20 "$BATS_TEST_TMPDIR/apt")"
+	in_ct "$1" sh -c 'set -e
+		mkdir -p /srv/image/bin
+		cp /bin/busybox /srv/image/bin
+		for name in sh cat echo ip ls mkdir mount nc rm wget; do ln -s busybox /srv/image/bin/$name; done
+		tar -C /srv/image -cf /srv/image.tar .
+		printf "FROM scratch\nADD image.tar /\nRUN [\"/bin/sh\", \"-c\", \"mkdir -p /d/e; echo made >/d/e/f\"]\n" >/srv/Containerfile
+		printf "RUN [\"/bin/sh\", \"-c\", \"rm -r /d; mkdir /d; echo built >/d/g\"]\n" >>/srv/Containerfile
+		useradd -m -s /bin/sh tester
+		loginctl enable-linger tester'
+	has_bus() { in_ct "$1" test -S /run/user/1000/bus; }
+	wait_for 20 has_bus "$1" || fail "the user's systemd does not come up"
+}
+
+# by_root ID COMMAND, by_user ID COMMAND: a shell's line inside
+by_root() {
+	run -0 --separate-stderr timeout 120 "$LG_LODGE" exec "$1" -- sh -c "$2"
+}
+
+by_user() {
+	run -0 --separate-stderr timeout 120 "$LG_LODGE" exec "$1" -- su - tester -c \
+		"export XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus; $2"
+}
+
+# runs_podman WHO ID PORT: what both of them can do
+runs_podman() {
+	"$1" "$2" 'cd /srv && podman build -q -t localhost/image . >/dev/null && podman run --rm localhost/image cat /d/g'
+	is "$output" built "what the image has ($stderr)"
+	"$1" "$2" 'podman run --rm localhost/image ls /d'
+	is "$output" g "a folder that a later layer made anew"
+	"$1" "$2" 'podman info --format "{{.Store.GraphDriverName}} {{index .Store.GraphStatus \"Backing Filesystem\"}} {{index .Store.GraphStatus \"Native Overlay Diff\"}}"'
+	like "$output" '^overlay ' "its layers"
+	[[ $output != *overlayfs* ]] || fail "its layers are on an overlay: $output"
+	"$1" "$2" 'podman info --format "{{json .Store.GraphOptions}}"'
+	[[ $output != *fuse* ]] || fail "the kernel's overlay does not do: $output"
+	"$1" "$2" 'podman run --rm --privileged localhost/image mount | grep -c " /sys "'
+	is "$output" 1 "a privileged one has /sys"
+	"$1" "$2" 'podman run --rm --sysctl net.ipv4.ip_unprivileged_port_start=0 localhost/image cat /proc/sys/net/ipv4/ip_unprivileged_port_start'
+	is "$output" 0 "its own network's settings"
+	"$1" "$2" "podman run --rm -d --name web -p $3:80 localhost/image nc -l -p 80 -e echo hello >/dev/null
+		for try in 1 2 3 4 5 6 7 8 9; do busybox nc 127.0.0.1 $3 </dev/null && break; sleep 0.2; done
+		podman rm -f web >/dev/null 2>&1; true"
+	is "$output" hello "a published port ($stderr)"
+}
+
+@test "debian-13: podman of root builds and runs containers" {
+	nest 301 debian-13
+	runs_podman by_root 301 8080
+	by_root 301 "podman run --rm localhost/image ip -4 addr show eth0 | grep -c 'inet 10[.]'"
+	is "$output" 1 "addresses of podman's bridge"
+}
+
+@test "debian-13: podman of a user builds and runs containers, with the ids that useradd gave" {
+	nest 301 debian-13
+	by_user 301 'cat /etc/subuid'
+	is "$output" tester:100000:65536 "useradd's own choice"
+	runs_podman by_user 301 8081
+	by_user 301 "podman run --rm localhost/image cat /proc/self/uid_map | tr -s ' '"
+	is "$output" $' 0 1000 1\n 1 100000 65536' "ids in there"
+}
+
+@test "debian-13: nothing failed meanwhile" {
+	nest 301 debian-13
+	is "$(in_ct 301 systemctl --failed --no-legend)" "" "failed units"
+}
+
+@test "debian-12: podman of root builds and runs containers" {
+	nest 302 debian-12
+	runs_podman by_root 302 8080
+}
+
+@test "debian-12: podman of a user builds and runs containers" {
+	nest 302 debian-12
+	runs_podman by_user 302 8081
+	is "$(in_ct 302 systemctl --failed --no-legend)" "" "failed units"
+}
+
+@test "what engines keep is part of the layer, with ids of its own on disk" {
+	nest 301 debian-13
+	by_root 301 'touch /var/lib/containers/mark && chown 300000 /var/lib/containers/mark'
+	is "$(stat -c %u "$LG_VAR/ct/301/plain/containers/mark")" 300000 "owner on disk"
+	is "$(stat -c %u "$LG_VAR/ct/301/plain/home/tester")" 1000 "a home on disk"
+	lodge restart 301 --wait
+	by_root 301 'test -e /var/lib/containers/mark && podman images -q localhost/image | wc -l'
+	is "$output" 1 "the image after a restart"
+}
+
+@test "a nesting container's ids are its own, however many" {
+	need template busybox
+	lodge create 311 --template busybox --feature nesting
+	lodge create 312 --template busybox
+	lodge create 313 --template busybox --feature nesting
+	local base1 base2 base3
+	base1=$(field 311 .id_base) base2=$(field 312 .id_base) base3=$(field 313 .id_base)
+	[ $((base2 >= base1 + 1048576 || base2 + 65536 <= base1)) = 1 ] || fail "312 has ids of 311"
+	[ $((base3 >= base1 + 1048576 || base3 + 1048576 <= base1)) = 1 ] || fail "313 has ids of 311"
+	[ $((base2 >= base3 + 1048576 || base2 + 65536 <= base3)) = 1 ] || fail "312 has ids of 313"
+	refused 22 'overlap those of 311' lodge create 314 --template busybox --id-base $((base1 + 983040))
+	lodge start 313
+	is "$(in_ct 313 cat /proc/self/uid_map | tr -s ' ')" " 0 $base3 1048576" "its map"
+	lodge destroy 311
+	lodge destroy 312
+	lodge destroy --force 313
+}
+
+@test "a container that is switched to nesting gets more ids; what it has stays visible" {
+	ct 311
+	ct 312
+	in_ct 311 sh -c 'mkdir /home/user && echo mine >/home/user/file && chown -R 1000 /home/user'
+	lodge set 311 --feature nesting
+	lodge restart 311 >/dev/null
+	is "$(in_ct 311 awk '{ print $3 }' /proc/self/uid_map)" 1048576 "number of its ids"
+	is "$(in_ct 311 cat /home/user/file)" mine "its file"
+	is "$(in_ct 311 stat -c %u /home/user/file)" 1000 "its file's owner"
+	is "$(in_ct 311 stat -f -c %T /home)" overlayfs "a home with files stays where it is"
+	[ "$(in_ct 311 stat -f -c %T /var/lib/docker)" != overlayfs ] || fail "/var/lib/docker is on the overlay"
+	lodge set 311 --feature nesting:off
+	in_ct 311 touch /var/lib/docker/kept
+	lodge restart 311 >/dev/null
+	in_ct 311 test -e /var/lib/docker/kept
+	lodge destroy --force 311
+	lodge destroy --force 312
+}
