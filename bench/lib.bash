@@ -78,6 +78,23 @@ write_section() {
 	cat "$WORK/page" >"$1"
 }
 
+# seen_on SYSTEM...: one line about the machine and the versions
+seen_on() {
+	local name text
+	text="Seen on $(. /etc/os-release && echo "$PRETTY_NAME"), Linux $(uname -r | grep -o "^[0-9.]*"), $(nproc) processors"
+	[ -e /sys/fs/cgroup/cgroup.controllers ] || text+=", hybrid cgroups"
+	[ -d /sys/kernel/security/apparmor ] || text+=", no AppArmor"
+	for name in "$@"; do
+		case $name in
+		lodge) text+="; $(lodge --version | head -n 1)" ;;
+		lxc) text+="; LXC $(lxc-start --version)" ;;
+		nspawn) text+="; $(systemd-nspawn --version | head -n 1 | cut -d ' ' -f 1,2)" ;;
+		crun) text+="; $(crun --version | head -n 1 | sed 's/ version//')" ;;
+		esac
+	done
+	echo "$text."
+}
+
 # timed LABEL COMMAND...
 timed() {
 	"$WORK/timer" "$WORK/times" "$@"
