@@ -350,15 +350,13 @@ traces_of() {
 
 @test "two lodged with different roots do not see each other" {
 	ct 101
-	local other
+	local other pid
 	other=$(mktemp -d /tmp/lgt.XXXX)
 	"$LG_LODGED" --root "$other" --background 3>&-
+	pid=$(<"$other/run/lodge/lodged.pid")
 	is "$(lodge --root "$other" list -a --json | jq length)" 0 "containers of the other"
 	is "$(field 101 .state)" running "ours"
 	lodge --root "$other" teardown
-	local pid
-	pid=$(<"$other/run/lodge/lodged.pid")
-	kill "$pid"
 	wait_for 10 test ! -e "/proc/$pid"
 	rm -rf "$other"
 	is "$(in_ct 101 echo alive)" alive "ours afterwards"
