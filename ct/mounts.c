@@ -61,6 +61,10 @@ static const struct row rows[] = {
 };
 
 /*
+ * Paths that others hide and that are not here belong to host's root and are closed by their mode (sysrq-trigger,
+ * kmsg, irq, mtrr, slabinfo, ACPI and DMI tables, powercap's counters), or are empty without the
+ * host's mounts (/sys/kernel/debug, tracing, security). Each cover costs a start about 12 us.
+ *
  * Everything else below /proc stays as the kernel shows it. /proc/sys in particular is writable: what
  * belongs to the container's namespaces (net, and the limits of its user namespace) is for its root to
  * set, and the rest belongs to host's root, so the kernel refuses it by owner.
@@ -74,8 +78,11 @@ static const struct {
 	{ "/proc/timer_list",	 "timers of the host's programs" },
 	{ "/proc/sched_debug",	 "the host's run queues, on older kernels" },
 	{ "/proc/latency_stats", "where the host's programs wait" },
+	{ "/proc/interrupts",	 "when keys, disks and packets of others arrive: a way to listen" },
 	{ "/proc/acpi",		 "the host's hardware" },
+	{ "/proc/asound",	 "the host's hardware" },
 	{ "/proc/scsi",		 "the host's disks" },
+	{ "/sys/firmware",	 "the host's firmware and its variables" },
 };
 /* clang-format on */
 

@@ -25,6 +25,12 @@
  * that are young or were ways out before. EPERM says "not for you", ENOSYS makes programs take
  * the older way.
  *
+ * Not refused, though others do: the mount calls, old and new, unshare and clone3 (systemd's
+ * sandboxes and nested containers are made of them), ptrace and its kin, which the kernel binds to processes
+ * of the own user namespace; adjtimex, which without CAP_SYS_TIME only reads; personality, which changes
+ * nobody but its caller. TIOCSTI puts words into a terminal's mouth, but all terminals inside are the
+ * container's own. tests/unit/test_seccomp.c has a call for each.
+ *
  * A row with an argument is without it for the 32-bit socketcall(), whose arguments are in memory that
  * no filter sees: 32-bit programs that still use it, and not socket(), get no sockets.
  */
@@ -70,7 +76,34 @@ static const struct row {
 	{ "nfsservctl",		ENOSYS,	false, 0, 0, "gone from the kernel" },
 	{ "uselib",		ENOSYS,	false, 0, 0, "old and hardly ever used" },
 	{ "_sysctl",		ENOSYS,	false, 0, 0, "gone from the kernel" },
+	{ "sysfs",		ENOSYS,	false, 0, 0, "old and hardly ever used" },
+	{ "ustat",		ENOSYS,	false, 0, 0, "old; tells about any file system of the host by its number" },
 	{ "socket",		EAFNOSUPPORT, true, AF_VSOCK, 0, "no namespace: reaches the hypervisor and its machines" },
+	{ "socket",		EAFNOSUPPORT, true, AF_ALG, 0, "drivers in the host's kernel that programs have libraries for" },
+	{ "socket",		EAFNOSUPPORT, true, AF_XDP, 0, "of no use without bpf" },
+	{ "socket",		EAFNOSUPPORT, true, AF_BLUETOOTH, 0, "the host's hardware" },
+	{ "socket",		EAFNOSUPPORT, true, AF_NFC, 0, "the host's hardware" },
+	{ "socket",		EAFNOSUPPORT, true, AF_CAN, 0, "the host's hardware; a way out before" },
+	{ "socket",		EAFNOSUPPORT, true, AF_IEEE802154, 0, "the host's hardware" },
+	{ "socket",		EAFNOSUPPORT, true, AF_PHONET, 0, "the host's hardware" },
+	{ "socket",		EAFNOSUPPORT, true, AF_CAIF, 0, "the host's hardware" },
+	{ "socket",		EAFNOSUPPORT, true, AF_QIPCRTR, 0, "the host's hardware" },
+	{ "socket",		EAFNOSUPPORT, true, AF_MCTP, 0, "the host's hardware" },
+	{ "socket",		EAFNOSUPPORT, true, AF_TIPC, 0, "anybody's socket() loads the module; ways out before" },
+	{ "socket",		EAFNOSUPPORT, true, AF_RDS, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, true, AF_RXRPC, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, true, AF_KCM, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, true, AF_SMC, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, true, AF_LLC, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, true, AF_ATMPVC, 0, "a network that is no more, whose module anybody's socket() loads" },
+	{ "socket",		EAFNOSUPPORT, true, AF_ATMSVC, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, true, AF_AX25, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, true, AF_NETROM, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, true, AF_ROSE, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, true, AF_X25, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, true, AF_APPLETALK, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, true, AF_IPX, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, true, AF_DECnet, 0, "as above" },
 };
 /* clang-format on */
 
