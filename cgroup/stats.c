@@ -223,6 +223,10 @@ static void mend(const struct lg_cg_host *host, struct lg_cg_stats *s)
 	if (host->ctl[LG_CG_MEMORY].v1 && s->swap_bytes != UINT64_MAX)
 		s->swap_bytes -= s->swap_bytes < s->memory_bytes ? s->swap_bytes :
 								   s->memory_bytes;
+	/* Newer kernels never raise v1's memory.failcnt; a kill was a denial in any case. */
+	if (host->ctl[LG_CG_MEMORY].v1 && s->memory_max_hits != UINT64_MAX &&
+	    s->oom_kills != UINT64_MAX && s->memory_max_hits < s->oom_kills)
+		s->memory_max_hits = s->oom_kills;
 	if (host->ctl[LG_CG_CPU].v1 && s->throttled_us != UINT64_MAX)
 		s->throttled_us /= 1000;
 }

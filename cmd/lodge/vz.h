@@ -109,7 +109,7 @@ struct vz_field {
 	const char *name, *header;
 	int width;			/* negative: left-aligned */
 	enum vz_json json;
-	bool usage;			/* needs the numbers of what is in use */
+	bool usage;			/* needs lodged's account of the instance */
 	const char *key;		/* of the conf file, where it is as simple as that */
 	void (*get)(const struct vz_field *f, const json_t *instance, char sub,
 		    char buf[VZ_CELL]);

@@ -99,30 +99,17 @@ struct ubc {
 	bool has_limit;
 };
 
-static uint64_t used(const json_t *i, const char *key)
+/* What lodged's account says, which vzlist() put beside each instance, under the field's name. */
+static void ubc_held(const char *name, const json_t *i, struct ubc *u)
 {
-	int64_t v = lg_json_int(json_object_get(i, "usage"), key, 0);
+	const json_t *counter = json_object_get(json_object_get(i, "ubc"), name);
+	int64_t held = lg_json_int(counter, "held", -1);
 
-	return v > 0 ? (uint64_t)v : 0;
-}
-
-static void ubc_held(const char *key, const json_t *i, struct ubc *u)
-{
-	if (!is_state(i, "running"))
+	if (!is_state(i, "running") || held < 0)
 		return;
-	if (strcmp(key, "NUMPROC") == 0) {
-		u->held = u->maxheld = used(i, "tasks");
-	} else if (strcmp(key, "PHYSPAGES") == 0 || strcmp(key, "PRIVVMPAGES") == 0) {
-		u->held = used(i, "memory_bytes") / LG_PAGE;
-		u->maxheld = used(i, "memory_peak_bytes") / LG_PAGE;
-		u->failcnt = strcmp(key, "PHYSPAGES") == 0 ? used(i, "oom_kills") : 0;
-	} else if (strcmp(key, "SWAPPAGES") == 0) {
-		u->held = u->maxheld = used(i, "swap_bytes") / LG_PAGE;
-	} else {
-		return;
-	}
-	if (u->maxheld < u->held)
-		u->maxheld = u->held;
+	u->held = (uint64_t)held;
+	u->maxheld = (uint64_t)lg_json_int(counter, "maxheld", held);
+	u->failcnt = (uint64_t)lg_json_int(counter, "failcnt", 0);
 	u->known = true;
 }
 
@@ -143,11 +130,11 @@ static void ubc_limits(const char *key, const json_t *i, struct ubc *u)
 		*half[k] = *half[k] >= UBC_UNLIMITED - 1 ? UBC_UNLIMITED : *half[k] / unit;
 }
 
-static void read_ubc(const char *key, const json_t *i, struct ubc *u)
+static void read_ubc(const struct vz_field *f, const json_t *i, struct ubc *u)
 {
 	*u = (struct ubc){ .held = 0 };
-	ubc_held(key, i, u);
-	ubc_limits(key, i, u);
+	ubc_held(f->name, i, u);
+	ubc_limits(f->key, i, u);
 }
 
 static void get_ubc(const struct vz_field *f, const json_t *i, char sub, char *buf)
@@ -156,7 +143,7 @@ static void get_ubc(const struct vz_field *f, const json_t *i, char sub, char *b
 	bool shown;
 	uint64_t v;
 
-	read_ubc(f->key, i, &u);
+	read_ubc(f, i, &u);
 	switch (sub) {
 	case 'm':
 		v = u.maxheld;
@@ -187,7 +174,7 @@ static json_t *ubc_json(const struct vz_field *f, const json_t *i)
 {
 	struct ubc u;
 
-	read_ubc(f->key, i, &u);
+	read_ubc(f, i, &u);
 	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "held", (json_int_t)u.held, "maxheld",
 			 (json_int_t)u.maxheld, "barrier", (json_int_t)u.barrier, "limit",
 			 (json_int_t)u.limit, "failcnt", (json_int_t)u.failcnt);

@@ -227,15 +227,49 @@ static int print_all(struct cli *cli, struct vzlist *l, const json_t *instances)
 	return LG_EXIT_OK;
 }
 
+/* {resource: counter} of an account. */
+static json_t *by_resource(const json_t *account)
+{
+	const json_t *list = json_object_get(account, "counters");
+	json_t *obj = json_object();
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		json_t *counter = json_array_get(list, i);
+		const char *name = lg_json_str(counter, "resource");
+
+		if (name)
+			json_object_set(obj, name, counter);
+	}
+	return obj;
+}
+
+/* Puts each account beside its instance; both lists are in the order of their numbers. */
+static void add_accounts(const json_t *instances, const json_t *accounts)
+{
+	size_t at = 0, n = json_array_size(accounts);
+
+	for (size_t i = 0; i < json_array_size(instances); i++) {
+		json_t *instance = json_array_get(instances, i);
+		int64_t ctid = lg_json_int(instance, "ctid", 0);
+
+		while (at < n && lg_json_int(json_array_get(accounts, at), "ctid", 0) < ctid)
+			at++;
+		if (at < n && lg_json_int(json_array_get(accounts, at), "ctid", 0) == ctid)
+			json_object_set_new(instance, "ubc",
+					    by_resource(json_array_get(accounts, at)));
+	}
+}
+
 static int ask(struct cli *cli, struct vzlist *l)
 {
-	lg_autojson json_t *answer = NULL;
-	json_t *params = json_pack("{s:b, s:b}", "all", 1, "usage", need_usage(l));
-	int r;
+	lg_autojson json_t *answer = NULL, *ubc = NULL;
+	int r = cli_call(cli, "io.lodge.List", json_pack("{s:b}", "all", 1), &answer);
 
-	r = cli_call(cli, "io.lodge.List", params, &answer);
+	if (r == 0 && need_usage(l))
+		r = cli_call(cli, "io.lodge.Ubc", NULL, &ubc);
 	if (r < 0)
 		return r;
+	add_accounts(json_object_get(answer, "instances"), json_object_get(ubc, "accounts"));
 	return print_all(cli, l, json_object_get(answer, "instances"));
 }
 

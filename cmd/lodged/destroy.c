@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/lodged/account.h"
 #include "cmd/lodged/lodged.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
@@ -93,6 +94,7 @@ static void forget(struct instance *ct)
 	unlinkat(d->var_fd, name, 0);
 	snprintf(name, sizeof(name), "log/console/%u.log.1", ct->ctid);
 	unlinkat(d->var_fd, name, 0);
+	account_remove(ct);
 	emit_event(d, "destroyed", ct, NULL);
 	ids_hold(ct);
 	instance_remove(ct);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cmd/lodged/account.h"
 #include "cmd/lodged/limits.h"
 #include "cmd/lodged/lodged.h"
 #include "lib/cleanup.h"
@@ -131,6 +132,7 @@ static void instance_free(struct instance *ct)
 	sd_event_source_disable_unref(ct->sweep);
 	for (size_t i = 0; i < ARRAY_SIZE(ct->console_wait); i++)
 		lg_close(ct->console_wait[i]);
+	account_drop(ct);
 	lg_conf_free(ct->conf);
 	free(ct);
 }

@@ -40,6 +40,7 @@ struct daemon;
 struct lxcfs;
 struct instance;
 struct op;
+struct account;
 
 enum state { STATE_STOPPED, STATE_RUNNING, STATE_MOUNTED, STATE_COUNT_ };
 
@@ -76,6 +77,7 @@ struct instance {
 	char last_exit[80];
 	char hangs[300];		/* it was killed and cannot end: which process, and where; "" = no */
 	int console_wait[4];		/* consoles attached before start; -1 = free */
+	struct account *account;	/* NULL: nobody asked; see account.h */
 	sd_event_source *sweep;		/* retries the removal of a cgroup that is still busy */
 	unsigned int sweeps;
 	struct timespec conf_mtime;	/* of the file that conf is */
@@ -102,6 +104,9 @@ struct daemon {
 	unsigned int spare_nr;
 	sd_event_source *spare_timer;
 	sd_event_source *sweep_timer;
+	sd_event_source *kmsg;		/* the kernel's log; NULL: kmsg_errno says why */
+	int kmsg_errno;
+	bool kmsg_old;			/* what it says now is of the time before */
 	struct lg_vcall **subscribers;
 	size_t nsubscribers;
 	struct held_ids *held;		/* ranges of destroyed instances; see ids.c */
@@ -257,6 +262,7 @@ void api_destroy(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_list(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_show(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_stats(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_ubc(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_status(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_set(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_mount(struct lg_vcall *call, const json_t *params, void *ctx);

@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/lodged/account.h"
+#include "cmd/lodged/kernel_log.h"
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/lxcfs.h"
 #include "ct/fds.h"
@@ -40,6 +42,7 @@ static const struct lg_vmethod methods[] = {
 	{ "io.lodge.Show", api_show },
 	{ "io.lodge.Status", api_status },
 	{ "io.lodge.Stats", api_stats },
+	{ "io.lodge.Ubc", api_ubc },
 	{ "io.lodge.Set", api_set },
 	{ "io.lodge.Mount", api_mount },
 	{ "io.lodge.Umount", api_umount },
@@ -81,6 +84,7 @@ static int make_folders(struct daemon *d, struct lg_err *err)
 		{ d->root.var, "ct", 0700 },
 		{ d->root.var, "templates", 0700 },   { d->root.var, "cache", 0700 },
 		{ d->root.var, "trash", 0700 },	      { d->root.var, "root", 0700 },
+		{ d->root.var, "account", 0700 },
 		{ d->root.var, "log/console", 0700 }, { d->root.run, "ct", 0700 },
 		{ d->root.run, "shim", 0700 },	      { d->root.run, "root", 0700 },
 		{ d->root.run, "scratch", 0700 },
@@ -288,12 +292,15 @@ static int begin(struct daemon *d, struct lg_err *err)
 		if (r < 0)
 			return lg_within(err, r, "%s", parts[i].what);
 	}
+	kernel_log_watch(d);
 	spare_wanted(d);
 	return 0;
 }
 
 static void end(struct daemon *d)
 {
+	kernel_log_end(d);
+	accounts_save(d);
 	/* The spare ends by itself when its connection closes; its cgroups are swept by the next daemon, or
 	 * here if it is quick. */
 	if (d->spare) {

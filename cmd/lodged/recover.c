@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/lodged/account.h"
 #include "cmd/lodged/lodged.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
@@ -197,6 +198,7 @@ static void recover_one(struct daemon *d, const char *file, uint32_t ctid)
 		read_exit_file(ct);
 		lg_log(LG_LOG_WARN, "%s: %s", instance_label(ct), ct->last_exit);
 	}
+	account_close(ct);
 	sweep_cgroup(ct);
 }
 
@@ -258,6 +260,7 @@ void sweep_orphans(struct daemon *d)
 		if (ct && (ct->state == STATE_RUNNING || ct->op || ct->sweep))
 			continue;
 		if (ct) {
+			account_close(ct);
 			sweep_cgroup(ct);
 			continue;
 		}

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "cmd/lodged/account.h"
 #include "cmd/lodged/lodged.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
@@ -185,6 +186,9 @@ void instance_gone(struct instance *ct)
 	bool known = shim && shim->exited;
 	int status = known ? shim->status : 0;
 
+	/* While its cgroups still have its name. */
+	if (was_running)
+		account_close(ct);
 	if (known) {
 		shim_retire(shim);
 	} else if (shim) {

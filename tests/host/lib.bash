@@ -138,7 +138,7 @@ host_state() {
 # What may stay below the root when every container is destroyed: what an administrator would miss.
 files_left() {
 	find "$LODGE_ROOT/etc/lodge/ct" "$LODGE_ROOT/etc/lodge/names" "$LG_VAR/ct" "$LG_VAR/trash" \
-		"$LG_VAR/log/console" "$LG_RUN/ct" "$LG_RUN/shim" "$LG_RUN/root" \
+		"$LG_VAR/log/console" "$LG_VAR/account" "$LG_RUN/ct" "$LG_RUN/shim" "$LG_RUN/root" \
 		-mindepth 1 ! -name '*.conf.destroyed' 2>/dev/null || test $? -eq 1
 }
 

@@ -13,16 +13,26 @@
 
 #include <check.h>
 
+static json_t *counter(int held, int maxheld, int failcnt)
+{
+	return json_pack("{s:i, s:i, s:i}", "held", held, "maxheld", maxheld, "failcnt", failcnt);
+}
+
 static json_t *web(void)
 {
-	return json_pack("{s:i, s:s, s:s, s:[s, s], s:{s:I, s:I, s:I, s:I, s:I}, "
-			 "s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s}}",
-			 "ctid", 101, "state", "running", "name", "web", "addresses", "10.0.0.1",
-			 "fd00::1", "usage", "tasks", (json_int_t)7, "memory_bytes",
-			 (json_int_t)8192, "memory_peak_bytes", (json_int_t)40960, "swap_bytes",
-			 (json_int_t)4096, "oom_kills", (json_int_t)2, "conf", "HOSTNAME", "h.example",
-			 "PHYSPAGES", "0:131072", "NUMPROC", "50:60", "ONBOOT", "yes", "DISKSPACE",
-			 "100:200", "FEATURES", "nfs:on,sit:off", "CPULIMIT", "50");
+	json_t *i = json_pack("{s:i, s:s, s:s, s:[s, s], s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s}}", "ctid",
+			      101, "state", "running", "name", "web", "addresses", "10.0.0.1", "fd00::1",
+			      "conf", "HOSTNAME", "h.example", "PHYSPAGES", "0:131072", "NUMPROC",
+			      "50:60", "ONBOOT", "yes", "DISKSPACE", "100:200", "FEATURES",
+			      "nfs:on,sit:off", "CPULIMIT", "50");
+
+	/* What is held nobody knows of kmemsize here; nobody counts failures of shmpages. */
+	json_object_set_new(i, "ubc",
+			    json_pack("{s:o, s:o, s:o, s:{s:s, s:i}, s:{s:i, s:i}}", "numproc",
+				      counter(7, 9, 3), "physpages", counter(2, 10, 2), "swappages",
+				      counter(1, 1, 0), "kmemsize", "resource", "kmemsize", "maxheld", 5,
+				      "shmpages", "held", 4, "maxheld", 6));
+	return i;
 }
 
 static const struct {
@@ -30,11 +40,12 @@ static const struct {
 } cells[] = {
 	{ "ctid", "101", "7" },		    { "status", "running", "stopped" },
 	{ "hostname", "h.example", "-" },   { "ip", "10.0.0.1 fd00::1", "-" },
-	{ "numproc", "7", "-" },	    { "numproc.m", "7", "-" },
+	{ "numproc", "7", "-" },	    { "numproc.m", "9", "-" },
 	{ "numproc.b", "50", "-" },	    { "numproc.l", "60", "-" },
-	{ "numproc.f", "0", "-" },	    { "physpages", "2", "-" },
+	{ "numproc.f", "3", "-" },	    { "physpages", "2", "-" },
 	{ "physpages.m", "10", "-" },	    { "physpages.l", "131072", "-" },
 	{ "physpages.f", "2", "-" },	    { "swappages", "1", "-" },
+	{ "shmpages", "4", "-" },	    { "shmpages.f", "0", "-" },
 	{ "kmemsize", "-", "-" },	    { "diskspace", "-", "-" },
 	{ "diskspace.s", "100", "-" },	    { "diskspace.h", "200", "-" },
 	{ "laverage", "-", "-" },	    { "cpulimit", "50", "-" },
@@ -65,7 +76,7 @@ static const struct {
 	{ "status", "\"running\"" },
 	{ "ip", "[\"10.0.0.1\",\"fd00::1\"]" },
 	{ "nameserver", "[]" },
-	{ "numproc", "{\"held\":7,\"maxheld\":7,\"barrier\":50,\"limit\":60,\"failcnt\":0}" },
+	{ "numproc", "{\"held\":7,\"maxheld\":9,\"barrier\":50,\"limit\":60,\"failcnt\":3}" },
 	{ "kmemsize", "{\"held\":0,\"maxheld\":0,\"barrier\":9223372036854775807,"
 		      "\"limit\":9223372036854775807,\"failcnt\":0}" },
 	{ "laverage", "null" },

@@ -201,6 +201,11 @@ START_TEST(what_was_denied_on_a_hybrid_host)
 	ck_assert_uint_eq(s.anon_bytes, 10);
 	ck_assert_uint_eq(s.file_bytes, 20);
 	ck_assert_uint_eq(s.tasks_hits, 14);
+	/* A kernel that does not raise failcnt: a kill is a denial in any case. */
+	put("v1", "memory.failcnt", "0\n");
+	put("v1", "memory.oom_control", "oom_kill 4\n");
+	read_parts(LG_CG_ALL);
+	ck_assert_uint_eq(s.memory_max_hits, 4);
 }
 END_TEST
 
