@@ -80,6 +80,63 @@ boots() {
 	is "$(stat -c %u "$LG_VAR/ct/201/upper/home/tester")" 1000 "owner on disk"
 }
 
+# Each directive alone, and all together; what the unit prints is read back, so that it did run.
+sandboxed() {
+	boots "$1"
+	run in_ct 201 sh -c '
+	set -- ProtectSystem=strict ProtectHome=tmpfs PrivateTmp=yes PrivateDevices=yes PrivateNetwork=yes PrivateUsers=yes \
+		PrivateIPC=yes PrivateMounts=yes ProtectHostname=yes ProtectKernelTunables=yes ProtectKernelModules=yes \
+		ProtectKernelLogs=yes ProtectControlGroups=yes ProtectClock=yes ProtectProc=invisible ProcSubset=pid \
+		DynamicUser=yes NoNewPrivileges=yes RestrictNamespaces=yes RestrictSUIDSGID=yes RestrictRealtime=yes \
+		RestrictAddressFamilies=AF_UNIX LockPersonality=yes MemoryDenyWriteExecute=yes KeyringMode=private \
+		SystemCallFilter=@system-service IPAddressDeny=any DeviceAllow=/dev/null MemoryMax=64M TasksMax=50 CPUQuota=50% \
+		LoadCredential=host:/etc/hostname SetCredential=text:words StateDirectory=lg RuntimeDirectory=lg LogsDirectory=lg \
+		TemporaryFileSystem=/srv InaccessiblePaths=/boot ReadOnlyPaths=/etc BindReadOnlyPaths=/etc/hostname:/srv/name
+	unit() {
+		printf "[Service]\nType=oneshot\nExecStart=/bin/echo ran-$1\n%b" "$2" >"/run/systemd/system/lg$1.service"
+	}
+	n=0 all=
+	for line in "$@"; do
+		n=$((n + 1)) all="$all$line\n"
+		unit "$n" "$line\n"
+	done
+	unit 0 "$all"
+	systemctl daemon-reload
+	for i in $(seq 0 "$n"); do
+		systemctl start "lg$i" 2>/dev/null || cat "/run/systemd/system/lg$i.service"
+	done
+	journalctl --sync
+	for i in $(seq 0 "$n"); do
+		journalctl -o cat -u "lg$i" | grep -qx "ran-$i" || echo "lg$i did not run"
+	done'
+	is "$status $output" "0 " "units that do not run"
+	is "$(in_ct 201 systemctl --failed --no-legend)" "" "failed units"
+}
+
+@test "debian-13: sandboxed units run" {
+	sandboxed debian-13
+}
+
+@test "debian-12: sandboxed units run" {
+	sandboxed debian-12
+}
+
+@test "debian-13: its systemd may limit its own units, and not raise what limits it" {
+	boots debian-13
+	local controllers limit
+	controllers=$(in_ct 201 cat /sys/fs/cgroup/cgroup.controllers)
+	run -0 in_ct 201 systemd-run -q --wait --pipe -p MemoryMax=64M -p TasksMax=20 sh -c \
+		'at=/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup); cat $at/memory.max $at/pids.max 2>/dev/null; echo "in $at"'
+	like "$output" 'in /sys/fs/cgroup/system.slice/' "the unit's own cgroup"
+	# On hybrid hosts these controllers are on other hierarchies, which guests do not see.
+	[[ " $controllers " != *" memory "* ]] || like "$output" $'^67108864\n20\n' "the unit's limits"
+	for limit in memory.max memory.high pids.max cpu.max cgroup.max.descendants cgroup.freeze cgroup.kill; do
+		run in_ct 201 sh -c "echo 1 >/sys/fs/cgroup/$limit"
+		[ "$status" -ne 0 ] || fail "it may write $limit of its own cgroup"
+	done
+	[ "$(in_ct 201 stat -c %u /sys/fs/cgroup/cgroup.subtree_control)" = 0 ] || fail "it may not enable controllers"
+}
+
 @test "an ssh key given at create logs root in" {
 	need tool ssh-keygen
 	ssh-keygen -q -t ed25519 -N '' -f "$BATS_TEST_TMPDIR/key"
