@@ -24,7 +24,7 @@ struct row {
 	const char *type;
 	unsigned int attrs;
 	enum size_of size;
-	const char *options[7];	/* key, value, key, value, ..., NULL */
+	const char *options[9];	/* key, value, key, value, ..., NULL */
 	bool nested_writable;	/* not read-only where containers are to run inside */
 };
 
@@ -49,7 +49,7 @@ static const struct row rows[] = {
 	{ "/dev",		"tmpfs",   MOUNT_ATTR_NOSUID | MOUNT_ATTR_STRICTATIME, NO_SIZE,
 		{ "mode", "0755", "size", "4m", "nr_inodes", "65536", NULL }, false },
 	{ "/dev/pts",		"devpts",  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, NO_SIZE,
-		{ "mode", "0620", "gid", "5", "ptmxmode", "0666", NULL }, false },
+		{ "mode", "0620", "gid", "5", "ptmxmode", "0666", "max", "1024", NULL }, false },
 	{ "/dev/shm",		"tmpfs",   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, TMP_SIZE,
 		{ "mode", "1777", NULL }, false },
 	{ "/dev/mqueue",	"mqueue",  NO_EXEC, NO_SIZE, { NULL }, false },

@@ -3,6 +3,7 @@
 /* The parts of the manual that are tables: `lodge __man PART` prints them as mdoc. */
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/features.h"
+#include "lib/hostlimits.h"
 
 /* Text as roff wants it: no line begins with a dot or quote, a backslash is one. */
 static void put(const char *text, bool fresh)
@@ -207,6 +209,24 @@ static void features_part(void)
 	puts(".El");
 }
 
+static void hostlimits_part(void)
+{
+	puts(".Bl -tag -width Ds -compact");
+	for (size_t i = 0; i < lg_nhostlimits; i++) {
+		const struct lg_hostlimit *lim = &lg_hostlimits[i];
+		char text[200];
+
+		printf(".It Va %s\n", lim->name);
+		if (lim->each)
+			snprintf(text, sizeof(text), "%" PRIu64 " and %" PRIu64
+				 " for each container: %s", lim->base, lim->each, lim->what);
+		else
+			snprintf(text, sizeof(text), "%" PRIu64 ": %s", lim->base, lim->what);
+		put_help(text);
+	}
+	puts(".El");
+}
+
 static void put_columns(const struct column *table)
 {
 	puts(".Bl -tag -width memory-peak -compact");
@@ -236,7 +256,7 @@ static int run(struct cli *cli)
 		{ "verbs", verbs_part },       { "globals", globals_part },
 		{ "settings", settings_part }, { "keys", keys_part },
 		{ "kept", kept_part },	       { "columns", columns_part },
-		{ "features", features_part },
+		{ "features", features_part },   { "hostlimits", hostlimits_part },
 		{ "stats-columns", stats_columns_part },
 	};
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cmd/lodged/doctor.h"
+#include "cmd/lodged/hostlimits.h"
 #include "cmd/lodged/lxcfs.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
@@ -177,30 +178,10 @@ static void check_criu(struct report *r)
 		    why ? why : " (CRIU in lodge.conf)");
 }
 
-static void check_limits_of_host(struct report *r)
-{
-	static const struct {
-		const char *path, *name;
-		long wanted;
-	} limits[] = {
-		{ "/proc/sys/fs/inotify/max_user_instances", "fs.inotify.max_user_instances", 128 },
-		{ "/proc/sys/kernel/pid_max", "kernel.pid_max", 32768 },
-		{ "/proc/sys/kernel/keys/maxkeys", "kernel.keys.maxkeys", 200 },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
-		long v = doctor_number(limits[i].path);
-
-		if (v >= 0 && v < limits[i].wanted)
-			say(r, "host limits", "off", "%s is %ld: low for many containers",
-			    limits[i].name, v);
-	}
-}
-
 static void (*const checks[])(struct report *r) = {
 	check_kernel,	     check_userns,   check_cgroups,   check_seccomp,
 	doctor_devices,	     check_forwarding, check_bridge_filter, check_space, check_templates,
-	doctor_ids,	     check_limits_of_host, doctor_lxcfs,  check_criu,      check_kvm,
+	doctor_ids,	     doctor_hostlimits, doctor_lxcfs,  check_criu,      check_kvm,
 };
 
 void api_doctor(struct lg_vcall *call, const json_t *params, void *ctx)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "cmd/lodged/account.h"
+#include "cmd/lodged/hostlimits.h"
 #include "cmd/lodged/kernel_log.h"
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/lxcfs.h"
@@ -280,7 +281,7 @@ static const struct {
 	{ "make the event loop", make_loop }, { "read the instances", instances_load },
 	{ "find cgroups", open_cgroups },     { "compile the system call filter", open_seccomp },
 	{ "set up addresses", alloc_init },   { "set up the network", open_network },
-	{ "start lxcfs", lxcfs_begin },
+	{ "size the host's limits", hostlimits_begin }, { "start lxcfs", lxcfs_begin },
 	{ "take up what runs", recover },     { "serve", serve },
 };
 

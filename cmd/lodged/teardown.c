@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "cmd/lodged/hostlimits.h"
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/lxcfs.h"
 #include "lib/exit.h"
@@ -60,6 +61,8 @@ static int finish(sd_event_source *s, uint64_t usec, void *arg)
 		try_again(t);
 		return 0;
 	}
+	if (r == 0)
+		hostlimits_end(t->d);
 	if (r < 0)
 		lg_vcall_fail(t->call, &err);
 	else
