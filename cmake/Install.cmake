@@ -10,6 +10,9 @@ install(DIRECTORY templates/ DESTINATION ${CMAKE_INSTALL_DATADIR}/lodge/template
 install(FILES packaging/lodge.conf DESTINATION ${CMAKE_INSTALL_DATADIR}/lodge)
 install(FILES lib/io.lodge.varlink DESTINATION ${CMAKE_INSTALL_DATADIR}/lodge)
 
+install(FILES packaging/lodge-container.apparmor RENAME lodge-container
+	DESTINATION ${CMAKE_INSTALL_FULL_SYSCONFDIR}/apparmor.d)
+
 foreach(section 5 8)
 	file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/man/*.${section})
 	install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})

@@ -12,7 +12,7 @@ function(lodge_script)
 endfunction()
 
 function(lodge_lint_tier)
-	foreach(check includes length prototypes banned shell man)
+	foreach(check includes length prototypes banned shell man apparmor)
 		lodge_script(NAME lint/${check} LABEL lint TIMEOUT 120 COMMAND tests/lint/${check})
 	endforeach()
 	lodge_script(NAME lint/generated LABEL lint TIMEOUT 120

@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -106,6 +107,25 @@ int lg_oom_reset(void)
 	if (fd >= 0 && *oom_noted && strcmp(now, oom_noted) != 0)
 		return 0;
 	return fd < 0 || write(fd, "0", 1) < 0 ? -errno : 0;
+}
+
+int lg_confine_apparmor(const char *profile, struct lg_err *err)
+{
+	lg_autoclose int fd = -1;
+	char text[80];
+	int n;
+
+	if (!profile)
+		return 0;
+	fd = open("/proc/self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : lg_fail(err, -errno, "open AppArmor's exec");
+	n = snprintf(text, sizeof(text), "exec %s", profile);
+	if (n < 0 || (size_t)n >= sizeof(text))
+		return lg_fail(err, -ENAMETOOLONG, "AppArmor profile");
+	if (write(fd, text, (size_t)n) < 0 && errno != ENOENT && errno != EINVAL)
+		return lg_fail(err, -errno, "change to the AppArmor profile %s", profile);
+	return 0;
 }
 
 int lg_confine_caps(uint64_t keep, struct lg_err *err)

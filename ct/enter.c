@@ -67,6 +67,12 @@ static int close_others(struct lg_err *err)
 	return r < 0 ? lg_fail(err, r, "set up the streams") : 0;
 }
 
+/* The host's /proc still; the second process inherits it. */
+static int choose_profile(struct lg_err *err)
+{
+	return lg_confine_apparmor(in.e->apparmor, err);
+}
+
 static int join(struct lg_err *err)
 {
 	if (setns(in.pidfd, ALL_NAMESPACES) < 0)
@@ -285,6 +291,7 @@ static int exec_command(struct lg_err *err)
 /* clang-format off */
 static int (*const steps[])(struct lg_err *err) = {
 	close_others,
+	choose_profile,
 	join,
 	lg_confine_ids,
 	clone_second,
@@ -297,7 +304,7 @@ static int (*const steps[])(struct lg_err *err) = {
 	exec_command,
 };
 static const char *const step_names[] = {
-	"session: streams", "session: namespaces", "session: ids", "session: process",
+	"session: streams", "session: profile", "session: namespaces", "session: ids", "session: process",
 	"session: terminal", "session: user", "session: confined", "session: user taken",
 	"session: folder", "session: arguments", "session: exec",
 };

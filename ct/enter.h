@@ -37,6 +37,7 @@ struct lg_enter {
 	int seccomp_fd;		/* -1: none */
 	uint64_t keep_caps;
 	const struct lg_rlimits *rlimits;
+	const char *apparmor;	/* profile; NULL: none */
 	int streams[3];		/* terminal: the same three times */
 	int tty;		/* 0/1 */
 	int sock;		/* the child's end of the handshake */

@@ -74,6 +74,11 @@ static int set_name(struct inside *in, struct lg_err *err)
 	return 0;
 }
 
+static int choose_profile(struct inside *in, struct lg_err *err)
+{
+	return lg_confine_apparmor(lg_msg_get(in->start->msg, "apparmor"), err);
+}
+
 static int drop_caps(struct inside *in, struct lg_err *err)
 {
 	return lg_confine_caps(in->start->keep_caps, err);
@@ -308,6 +313,7 @@ static const struct {
 	{ "close descriptors",	keep_fds },
 	{ "set limits",		set_limits },
 	{ "set the host name",	set_name },
+	{ "choose a profile",	choose_profile },	/* by the host's /proc */
 	{ "drop capabilities",	drop_caps },
 	{ "wait for the root",	wait_root },	/* from here on the ids are mapped */
 	{ "become root",	become_root },

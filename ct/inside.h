@@ -34,6 +34,15 @@ int lg_confine_limits(const struct lg_rlimits *given, struct lg_err *err);
 void lg_oom_note(void);
 int lg_oom_reset(void);
 
+/**
+ * lg_confine_apparmor() - let the next exec, also that of a child, change to an AppArmor profile
+ * @profile:	NULL: nothing to do
+ *
+ * Before the host's /proc is left: what /proc shows later is the container's doing. A profile that is
+ * not loaded, or a kernel without AppArmor, is no error: the other walls stand.
+ */
+int lg_confine_apparmor(const char *profile, struct lg_err *err);
+
 /** lg_confine_caps() - keep only @keep in the bounding set; nothing ambient or inheritable. */
 int lg_confine_caps(uint64_t keep, struct lg_err *err);
 

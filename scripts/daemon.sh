@@ -31,6 +31,20 @@ subids_in() {
 		}' "${files[@]}"
 }
 
+APPARMOR_PROFILE=/etc/apparmor.d/lodge-container
+
+# profile_load: the containers' AppArmor profile, where this host has AppArmor; at boot it is loaded with the rest.
+profile_load() {
+	[ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] || return 0
+	[ -n "$(type -P apparmor_parser)" ] && [ -e "$APPARMOR_PROFILE" ] || return 0
+	apparmor_parser --replace --write-cache "$APPARMOR_PROFILE"
+}
+
+profile_unload() {
+	[ ! -e "$APPARMOR_PROFILE" ] || [ -z "$(type -P apparmor_parser)" ] ||
+		apparmor_parser --remove "$APPARMOR_PROFILE" 2>/dev/null || :
+}
+
 # subids_remove: take away what setup granted, not what an administrator did.
 subids_remove() {
 	local file line

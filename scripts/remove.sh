@@ -68,6 +68,7 @@ remove_from_host() {
 
 remove_files() {
 	local file n=0
+	profile_unload
 	if [ -e "$MANIFEST" ]; then
 		while read -r file; do
 			[ -z "$file" ] || { rm -f -- "$file" && n=$((n + 1)); }

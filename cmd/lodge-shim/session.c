@@ -294,6 +294,7 @@ static int launch(struct session *s, const struct lg_msg *m, const int streams[3
 		.seccomp_fd = shim.seccomp_fd,
 		.keep_caps = shim.keep_caps,
 		.rlimits = &shim.rlimits,
+		.apparmor = shim.apparmor,
 		.streams = { streams[0], streams[1], streams[2] },
 		.tty = lg_msg_get_u64(m, "tty", 0) != 0,
 		.msg = m,

@@ -42,6 +42,7 @@ struct shim {
 	uint32_t ctid, id_base;
 	uint64_t keep_caps;
 	struct lg_rlimits rlimits;
+	char *apparmor;			/* profile; NULL: none */
 	char *target, *socket, *exit_file;	/* set once START was taken */
 	struct session *sessions;
 	unsigned int nsessions;

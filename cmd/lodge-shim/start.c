@@ -78,6 +78,8 @@ static int remember(const struct lg_start *start)
 	shim.id_base = start->id_base;
 	shim.keep_caps = start->keep_caps;
 	shim.rlimits = start->rlimits;
+	if (lg_msg_get(start->msg, "apparmor"))
+		shim.apparmor = strdup(lg_msg_get(start->msg, "apparmor"));
 	shim.cgroup_fd = start->cgroup_fd;
 	shim.leaf_fd = start->leaf_fd;
 	shim.seccomp_fd = start->seccomp_fd;

@@ -29,4 +29,7 @@ void doctor_ids(struct report *r);
 /** doctor_devices() - does the kernel take device programs? */
 void doctor_devices(struct report *r);
 
+/** doctor_apparmor() - is the profile loaded, and does AppArmor keep guests from user namespaces? */
+void doctor_apparmor(struct report *r);
+
 #endif

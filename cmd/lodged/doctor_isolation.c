@@ -11,6 +11,7 @@
 
 #include "cmd/lodged/doctor.h"
 #include "lib/cleanup.h"
+#include "lib/file.h"
 
 /* A program that allows nothing, loaded and thrown away. */
 void doctor_devices(struct report *r)
@@ -34,4 +35,34 @@ void doctor_devices(struct report *r)
 		say(r, "devices", "off",
 		    "no device programs (%s): containers are kept from devices only by not being "
 		    "able to make nodes", strerror(errno));
+}
+
+#define PROFILES "/sys/kernel/security/apparmor/profiles"
+
+static bool is_loaded(void)
+{
+	lg_autofree char *text = NULL;
+	const char *at;
+
+	if (lg_file_read(AT_FDCWD, PROFILES, 4u << 20, &text, NULL, NULL) < 0)
+		return false;
+	at = strstr(text, LG_APPARMOR_PROFILE " (");
+	return at && (at == text || at[-1] == '\n');
+}
+
+void doctor_apparmor(struct report *r)
+{
+	if (!r->d->apparmor) {
+		say(r, "apparmor", "ok", "this kernel does without");
+		return;
+	}
+	if (is_loaded())
+		say(r, "apparmor", "ok", "containers run in the profile " LG_APPARMOR_PROFILE);
+	else
+		say(r, "apparmor", "off", "the profile " LG_APPARMOR_PROFILE " is not loaded: containers "
+		    "do without this wall (apparmor_parser -r /etc/apparmor.d/" LG_APPARMOR_PROFILE ")");
+	if (doctor_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1)
+		say(r, "apparmor", "off", "kernel.apparmor_restrict_unprivileged_userns is 1: what runs "
+		    "unconfined in a container may get no user namespaces, so sandboxed units and "
+		    "nested containers may fail");
 }

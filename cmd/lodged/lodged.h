@@ -34,6 +34,7 @@
 #include "storage/template.h"
 
 #define IPS_MAX 32u
+#define LG_APPARMOR_PROFILE "lodge-container"	/* packaging/lodge-container.apparmor */
 #define STOP_TIMEOUT_DEFAULT 120u
 
 struct daemon;
@@ -97,6 +98,7 @@ struct daemon {
 	struct lg_pool *pool4, *pool6;	/* NULL: no such addresses */
 	int filters[LG_CALLS_SETS];	/* of system calls, by what is let through; -1: not yet */
 	struct lxcfs *lxcfs;
+	bool apparmor;			/* this kernel has it */
 	char libexec[256], datadir[256];
 	struct instance **cts;		/* by number */
 	size_t ncts, room;

@@ -168,10 +168,20 @@ static int open_cgroups(struct daemon *d, struct lg_err *err)
 	return lg_cg_host_new(top, &d->cg, err);
 }
 
-static int open_seccomp(struct daemon *d, struct lg_err *err)
+/* "Y" where AppArmor decides; whether our profile is loaded init sees when it wants it. */
+static bool has_apparmor(void)
+{
+	lg_autoclose int fd = open("/sys/module/apparmor/parameters/enabled", O_RDONLY | O_CLOEXEC);
+	char c = 'N';
+
+	return fd >= 0 && read(fd, &c, 1) == 1 && c == 'Y';
+}
+
+static int open_filters(struct daemon *d, struct lg_err *err)
 {
 	char cache[300];
 
+	d->apparmor = has_apparmor();
 	for (size_t i = 0; i < LG_CALLS_SETS; i++)
 		d->filters[i] = -1;
 	snprintf(cache, sizeof(cache), "%s/cache", d->root.var);
@@ -279,7 +289,7 @@ static const struct {
 	{ "make folders", make_folders },     { "open folders", open_folders },
 	{ "lock", take_lock },		      { "read lodge.conf", load_conf },
 	{ "make the event loop", make_loop }, { "read the instances", instances_load },
-	{ "find cgroups", open_cgroups },     { "compile the system call filter", open_seccomp },
+	{ "find cgroups", open_cgroups },     { "compile the system call filter", open_filters },
 	{ "set up addresses", alloc_init },   { "set up the network", open_network },
 	{ "size the host's limits", hostlimits_begin }, { "start lxcfs", lxcfs_begin },
 	{ "take up what runs", recover },     { "serve", serve },

@@ -289,6 +289,8 @@ int spec_make(struct op *op, struct lg_msg *m, struct lg_err *err)
 	lg_msg_put(m, "init", op->template.init);
 	lg_msg_put(m, "arg", op->template.init);
 	lg_msg_put(m, "seccomp", "1");
+	if (ct->d->apparmor)
+		lg_msg_put(m, "apparmor", LG_APPARMOR_PROFILE);
 	lg_msg_put(m, "nesting", nesting_is_on(ct->conf) ? "1" : "0");
 	r = nesting_put_folders(ct, m);
 	if (r < 0)

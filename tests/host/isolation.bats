@@ -195,3 +195,11 @@ teardown() { tell_more; }
 	run in_ct 101 dmesg
 	[ "$status" -ne 0 ]
 }
+
+@test "where AppArmor has the profile, init and what is entered run in it" {
+	local list=/sys/kernel/security/apparmor/profiles
+	grep -qs '^lodge-container ' "$list" || skip "this host has not loaded the profile"
+	like "$(cat "/proc/$(init_pid 101)/attr/apparmor/current")" '^lodge-container ' "init"
+	like "$(in_ct 101 cat /proc/self/attr/apparmor/current)" '^lodge-container ' "entered"
+	in_ct 101 unshare -m true
+}
