@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -103,6 +104,8 @@ static void spawn_exec(struct spawn_child *child)
 	int r;
 
 	reset_signals();
+	if (s->end_signal)
+		prctl(PR_SET_PDEATHSIG, s->end_signal);
 	r = place_fds(s);
 	if (r == 0) {
 		execve(s->path, s->argv,

@@ -31,6 +31,7 @@ struct lg_spawn {
 	char *const *envp;		/* NULL: PATH, LANG=C and nothing else */
 	const int *fds;			/* become 0, 1, 2, 3, ... in the child; -1 = /dev/null */
 	unsigned int nfds;
+	int end_signal;			/* sent to the child when the caller ends; 0: none */
 	int cgroup_fd;			/* be born in this cgroup2 directory; <= 0: in the caller's */
 };
 
