@@ -17,6 +17,9 @@
 
 #define NO_EXEC (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
+/* The kernel's default is one for every second page of the host's memory. */
+#define TMP_INODES "131072"
+
 enum size_of { NO_SIZE, RUN_SIZE, TMP_SIZE };
 
 struct row {
@@ -51,10 +54,10 @@ static const struct row rows[] = {
 	{ "/dev/pts",		"devpts",  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, NO_SIZE,
 		{ "mode", "0620", "gid", "5", "ptmxmode", "0666", "max", "1024", NULL }, false },
 	{ "/dev/shm",		"tmpfs",   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, TMP_SIZE,
-		{ "mode", "1777", NULL }, false },
+		{ "mode", "1777", "nr_inodes", TMP_INODES, NULL }, false },
 	{ "/dev/mqueue",	"mqueue",  NO_EXEC, NO_SIZE, { NULL }, false },
 	{ "/run",		"tmpfs",   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, RUN_SIZE,
-		{ "mode", "0755", NULL }, false },
+		{ "mode", "0755", "nr_inodes", TMP_INODES, NULL }, false },
 	{ LG_OWN_FOLDER,	NULL,	   0, NO_SIZE, { NULL }, false },
 	{ LG_OWN_FOLDER "/proc", "proc",   NO_EXEC, NO_SIZE, { NULL }, false },
 	{ LG_OWN_FOLDER "/sys",	"sysfs",   NO_EXEC | MOUNT_ATTR_RDONLY, NO_SIZE, { NULL }, true },
