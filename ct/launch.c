@@ -20,6 +20,7 @@
 #include "ct/trace.h"
 #include "lib/cleanup.h"
 #include "lib/ns.h"
+#include "storage/image.h"
 #include "storage/overlay.h"
 
 /* clang-format off */
@@ -41,6 +42,7 @@ static const struct {
 /* clang-format on */
 
 #define RUN_SIZE_DEFAULT (64u << 20)
+#define IMAGE_PATIENCE_MS 10000u	/* the last run may be writing back */
 #define ID_MIN 65536u	/* never the host's own ids */
 
 static int parse_rlimits(const struct lg_msg *m, struct lg_rlimits *ret, struct lg_err *err)
@@ -88,6 +90,7 @@ int lg_start_parse(struct lg_msg *m, struct lg_start *ret, struct lg_err *err)
 	ret->id_base = (uint32_t)base;
 	ret->id_count = (uint32_t)count;
 	ret->nesting = lg_msg_get_u64(m, "nesting", 0) != 0;
+	ret->image = lg_msg_get(m, "image");
 	ret->keep_caps = lg_msg_get_u64(m, "keep_caps", 0);
 	ret->run_size = lg_msg_get_u64(m, "run_size", RUN_SIZE_DEFAULT);
 	ret->tmp_size = lg_msg_get_u64(m, "tmp_size", RUN_SIZE_DEFAULT);
@@ -148,17 +151,28 @@ int lg_launch_clone(const struct lg_start *start, struct lg_launch *ret, struct 
 	return 0;
 }
 
-/* "SOURCE\nTARGET": a folder of the layer that is mounted beside the overlay. */
-static int open_plain(const char *field, int userns, struct lg_err *err)
+/*
+ * "SOURCE\nTARGET": a folder of the layer that is mounted beside the overlay. An image stands at
+ * scratch/layer by now, with its ids mapped.
+ */
+static int open_plain(const struct lg_start *start, const char *field, int userns,
+		      struct lg_err *err)
 {
 	const char *end = strchr(field, '\n');
-	char source[PATH_MAX];
+	char source[PATH_MAX], inside[PATH_MAX];
+	int n;
 
-	if (!end || (size_t)(end - field) >= sizeof(source))
+	if (!end || (size_t)(end - field) >= sizeof(source) || *field != '/')
 		return lg_refuse(err, -EINVAL, 0, "START has a bad 'plain'");
 	memcpy(source, field, (size_t)(end - field));
 	source[end - field] = '\0';
-	return lg_overlay_map(source, MOUNT_ATTR_NODEV, userns, err);
+	if (!start->image)
+		return lg_overlay_map(source, MOUNT_ATTR_NODEV, userns, err);
+	n = snprintf(inside, sizeof(inside), "%s/layer/plain%s", start->scratch,
+		     strrchr(source, '/'));
+	if (n < 0 || (size_t)n >= sizeof(inside))
+		return lg_fail(err, -ENAMETOOLONG, "START has a long 'plain'");
+	return lg_overlay_map(inside, MOUNT_ATTR_NODEV, -1, err);
 }
 
 static int open_plains(const struct lg_start *start, int userns, int *fds, unsigned int *n,
@@ -168,7 +182,7 @@ static int open_plains(const struct lg_start *start, int userns, int *fds, unsig
 	     p = lg_msg_next(start->msg, "plain", p)) {
 		if (*n == LG_PLAIN_MAX)
 			return lg_refuse(err, -E2BIG, 0, "START has too many 'plain'");
-		fds[*n] = open_plain(p, userns, err);
+		fds[*n] = open_plain(start, p, userns, err);
 		if (fds[*n] < 0)
 			return fds[*n];
 		(*n)++;
@@ -209,14 +223,21 @@ int lg_launch_root(const struct lg_start *start, const struct lg_launch *launch,
 	struct lg_overlay ov = { .lower = start->lower, .upper = start->upper,
 				 .work = start->work, .target = start->target,
 				 .scratch = start->scratch, .id_base = start->id_base,
-				 .keep_scratch = true };
-	lg_autoclose int userns = -1, nodes = -1;
+				 .layer_fd = -1, .keep_scratch = true };
+	lg_autoclose int userns = -1, nodes = -1, disk = -1;
 	int r;
 
 	r = lg_ns_map_ids(launch->pid, start->id_base, start->id_count, err);
 	if (r < 0)
 		return r;
 	lg_trace("ids mapped");
+	if (start->image) {
+		disk = lg_image_mount(start->image, IMAGE_PATIENCE_MS, err);
+		if (disk < 0)
+			return disk;
+		ov.layer_fd = disk;
+		lg_trace("image mounted");
+	}
 	userns = lg_ns_open(launch->pid, "user", err);
 	if (userns < 0)
 		return userns;

@@ -56,6 +56,7 @@ struct lg_start {
 	const struct lg_msg *msg;
 	uint32_t ctid, id_base, id_count;
 	const char *lower, *upper, *work, *target, *scratch;
+	const char *image;	/* NULL: the layer is a folder */
 	const char *socket, *exit_file, *console_log, *hostname, *init;
 	uint64_t keep_caps, run_size, tmp_size;
 	bool nesting;		/* containers are to run inside */

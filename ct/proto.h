@@ -68,6 +68,8 @@ enum lg_proto {
  *	ctid		decimal
  *	id_base		first outside id; id_count how many (65536)
  *	lower upper work	the layers (storage/overlay.h)
+ *	image		the file system that holds upper and work, where they are in one; mounted on scratch/layer
+ *			for as long as the instance runs, so that it can be measured and made larger
  *	target scratch	existing empty folders: where the root is mounted, where layers are idmapped
  *	socket		path to listen on
  *	exit_file	where the exit status goes, decimal, as of waitpid: "STATUS\n"

@@ -27,7 +27,7 @@ static int check_range(const struct lg_setting *s, uint64_t v, struct lg_err *er
 {
 	if (v >= s->min && (s->max == 0 || v <= s->max))
 		return 0;
-	if (s->type == LG_SET_PAGES || s->type == LG_SET_SIZE)
+	if (s->type == LG_SET_PAGES || s->type == LG_SET_SIZE || s->type == LG_SET_KIB_PAIR)
 		return lg_refuse(err, -ERANGE, LG_EXIT_BAD_VALUE, "less than %" PRIu64 " KiB",
 				 s->min >> 10);
 	return lg_refuse(err, -ERANGE, LG_EXIT_BAD_VALUE, "outside %" PRIu64 " to %" PRIu64, s->min,
@@ -91,6 +91,28 @@ static int pair_to_conf(const struct lg_setting *s, const char *value, char **re
 	if (barrier > limit)
 		barrier = limit;
 	if (asprintf(ret, "%" PRIu64 ":%" PRIu64, barrier, limit) < 0)
+		*ret = NULL;
+	return 0;
+}
+
+static int kib_pair_to_conf(const struct lg_setting *s, const char *value, char **ret,
+			    struct lg_err *err)
+{
+	uint64_t soft, hard;
+	int r = lg_parse_pair(value, strchr(value, ':') ? 1024 : 1, &soft, &hard, err);
+
+	if (r < 0)
+		return r;
+	if (hard == LG_UNLIMITED) {
+		*ret = strdup("unlimited:unlimited");
+		return 0;
+	}
+	r = check_range(s, hard, err);
+	if (r < 0)
+		return r;
+	if (soft > hard)
+		soft = hard;
+	if (asprintf(ret, "%" PRIu64 ":%" PRIu64, (soft + 1023) / 1024, (hard + 1023) / 1024) < 0)
 		*ret = NULL;
 	return 0;
 }
@@ -182,6 +204,15 @@ static int pair_number(const struct lg_setting *s, const char *conf, uint64_t *r
 
 	(void)s;
 	return lg_parse_pair(conf, 1, &barrier, ret, err);
+}
+
+static int kib_pair_number(const struct lg_setting *s, const char *conf, uint64_t *ret,
+			   struct lg_err *err)
+{
+	uint64_t soft;
+
+	(void)s;
+	return lg_parse_pair(conf, 1024, &soft, ret, err);
 }
 
 static int size_number(const struct lg_setting *s, const char *conf, uint64_t *ret,
@@ -447,6 +478,7 @@ const struct lg_setting_type_ops lg_setting_types[] = {
 	[LG_SET_SECONDS]	= { seconds_to_conf,	 seconds_number, number_text },
 	[LG_SET_PAGES]		= { pages_to_conf,	 pages_number,	 size_text },
 	[LG_SET_SIZE]		= { size_to_conf,	 size_number,	 size_text },
+	[LG_SET_KIB_PAIR]	= { kib_pair_to_conf,	 kib_pair_number, size_text },
 	[LG_SET_COUNT_PAIR]	= { pair_to_conf,	 pair_number,	 number_text },
 	[LG_SET_CPUS]		= { cpus_to_conf,	 cpus_number,	 cpus_text },
 	[LG_SET_CPU_WEIGHT]	= { weight_to_conf,	 weight_number,	 number_text },

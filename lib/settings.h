@@ -25,6 +25,7 @@ enum lg_setting_type {
 	LG_SET_SECONDS,
 	LG_SET_PAGES,		/* API: a size; conf: "0:PAGES" (barrier:limit of UBC) */
 	LG_SET_SIZE,		/* API: a size or "unlimited"; conf: bytes */
+	LG_SET_KIB_PAIR,	/* API: a size or "unlimited"; conf: "KiB:KiB" (soft:hard of a quota) */
 	LG_SET_COUNT_PAIR,	/* API: a number or "unlimited"; conf: "n:n" */
 	LG_SET_CPUS,		/* API: cores or percent; conf: percent of one core, 0 = none */
 	LG_SET_CPU_WEIGHT,	/* API: 1 to 10000; conf: CPUUNITS, ten times that */

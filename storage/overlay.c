@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/securebits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -74,24 +76,48 @@ static int split_layers(const struct lg_overlay *ov, struct layers *ret, struct 
 	return 0;
 }
 
-int lg_overlay_map(const char *path, uint64_t attrs, int userns_fd, struct lg_err *err)
+/* Map the ids of the detached mount @fd; @path is for the message. */
+static int map_mount(int fd, const char *path, uint64_t attrs, int userns_fd, struct lg_err *err)
 {
 	struct mount_attr attr = { .attr_set = attrs };
-	lg_autoclose int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
-	if (fd < 0)
-		return lg_fail(err, -errno, "open layer '%s'", path);
 	if (userns_fd >= 0) {
 		attr.attr_set |= MOUNT_ATTR_IDMAP;
 		attr.userns_fd = (uint64_t)userns_fd;
 	}
 	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) == 0)
-		return lg_take_fd(&fd);
+		return 0;
 	if (errno == EINVAL && userns_fd >= 0)
 		return lg_refuse(err, -EINVAL, LG_EXIT_MOUNT,
 				 "the file system of '%s' cannot map ids: put lodge's files on "
 				 "ext4, xfs or btrfs", path);
 	return lg_fail(err, -errno, "map the ids of layer '%s'", path);
+}
+
+int lg_overlay_map(const char *path, uint64_t attrs, int userns_fd, struct lg_err *err)
+{
+	lg_autoclose int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return lg_fail(err, -errno, "open layer '%s'", path);
+	r = map_mount(fd, path, attrs, userns_fd, err);
+	return r < 0 ? r : lg_take_fd(&fd);
+}
+
+/* The mount of the folder that holds upper and work: the caller's, or one made of its path. */
+static int layer_mount(const struct lg_overlay *ov, const char *folder, struct lg_err *err)
+{
+	lg_autoclose int fd = -1;
+	int r;
+
+	if (ov->layer_fd < 0)
+		return lg_overlay_map(folder, MOUNT_ATTR_NODEV, ov->userns_fd, err);
+	fd = fcntl(ov->layer_fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return lg_fail(err, -errno, "take the layer's mount");
+	r = map_mount(fd, folder, MOUNT_ATTR_NODEV, ov->userns_fd, err);
+	return r < 0 ? r : lg_take_fd(&fd);
 }
 
 /* The scratch mount is the current directory. */
@@ -104,11 +130,38 @@ static int attach_layer(int fd, const char *name, struct lg_err *err)
 }
 
 /*
+ * Overlay does all that its guests do on the layers with the rights of whoever mounted it. One that
+ * may exceed resources would let them past disk quotas and into the blocks that a file system
+ * keeps for root.
+ *
+ * @keep: the effective set as it was; for capset()
+ */
+static int drop_resource(struct __user_cap_data_struct keep[2])
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, keep) < 0)
+		return -errno;
+	memcpy(data, keep, sizeof(data));
+	data[CAP_TO_INDEX(CAP_SYS_RESOURCE)].effective &= ~CAP_TO_MASK(CAP_SYS_RESOURCE);
+	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+static void restore_caps(const struct __user_cap_data_struct keep[2])
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+	syscall(SYS_capset, &header, keep);
+}
+
+/*
  * The mount call as the container's root: file ids are set to @id, and the capabilities which
  * setfsuid() would then drop are kept. Nothing of it is left behind.
  */
 static int mount_as(uint32_t id, const char *target, const char *options)
 {
+	struct __user_cap_data_struct caps[2];
 	int saved = prctl(PR_GET_SECUREBITS);
 	uid_t fsuid;
 	gid_t fsgid;
@@ -116,9 +169,15 @@ static int mount_as(uint32_t id, const char *target, const char *options)
 
 	if (saved < 0 || prctl(PR_SET_SECUREBITS, saved | SECBIT_NO_SETUID_FIXUP) < 0)
 		return -errno;
+	r = drop_resource(caps);
+	if (r < 0) {
+		prctl(PR_SET_SECUREBITS, saved);
+		return r;
+	}
 	fsgid = (gid_t)setfsgid(id);
 	fsuid = (uid_t)setfsuid(id);
 	r = mount("overlay", target, "overlay", MS_NODEV, options) < 0 ? -errno : 0;
+	restore_caps(caps);
 	setfsuid(fsuid);
 	setfsgid(fsgid);
 	prctl(PR_SET_SECUREBITS, saved);
@@ -180,7 +239,7 @@ int lg_overlay_mount(const struct lg_overlay *ov, struct lg_err *err)
 				  ov->userns_fd, err);
 	if (lower_fd < 0)
 		return lower_fd;
-	layer_fd = lg_overlay_map(layers.folder, MOUNT_ATTR_NODEV, ov->userns_fd, err);
+	layer_fd = layer_mount(ov, layers.folder, err);
 	if (layer_fd < 0)
 		return layer_fd;
 	cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);

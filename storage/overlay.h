@@ -19,6 +19,8 @@ struct lg_overlay {
 	const char *work;	/* overlay's own, in the same folder as upper; exists */
 	const char *target;	/* existing directory to mount on */
 	const char *scratch;	/* existing directory; the layers are mounted there meanwhile */
+	int layer_fd;		/* a detached mount whose root holds upper and work by their last
+				 * names, borrowed; its ids are mapped. -1: they are found by path */
 	uint32_t id_base;	/* outside id of the container's root */
 	int userns_fd;		/* the container's user namespace, borrowed; -1: no id mapping
 				 * (an administrator's `mount`: owners show as on the disk) */

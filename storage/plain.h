@@ -6,7 +6,8 @@
  * Plain folders: what a nested container engine keeps its layers in. The kernel refuses an overlay whose
  * upper layer is on an overlay, and the whole root is one; so these folders are beside it:
  * VAR/ct/ID/plain/NAME, 0-based on disk, mounted with the container's ids. They are part of the
- * layer: what moves, counts or deletes VAR/ct/ID does it to them, too.
+ * layer: what moves, counts or deletes VAR/ct/ID does it to them, too. Where the layer is in an
+ * image (storage/disk.h) so are they, as plain/NAME, and the folders outside, empty, say which there are.
  */
 
 #include <stddef.h>
@@ -34,6 +35,13 @@ extern const size_t lg_nplains;
  */
 int lg_plain_make(const char *var, uint32_t ctid, const char *rootfs, unsigned int *ret_kept,
 		  struct lg_err *err);
+
+/**
+ * lg_plain_empty() - the layer is in an image now: only the names of those outside are left
+ * @layer:	VAR/ct/ID, opened
+ * @label:	what is in them goes to the trash, under this name
+ */
+int lg_plain_empty(const char *var, int layer, const char *label, struct lg_err *err);
 
 /** lg_plain_find() - bit I: the container has lg_plains[I]. Costs one system call when it has none. */
 unsigned int lg_plain_find(const char *var, uint32_t ctid);

@@ -33,7 +33,8 @@ static bool is_kernels(const char *point)
 
 static bool is_needless(const char *point)
 {
-	const char *const used[] = { shim.target, shim.socket, shim.exit_file, console_path() };
+	const char *const used[] = { shim.target, shim.disk, shim.socket, shim.exit_file,
+				     console_path() };
 
 	if (strcmp(point, "/") == 0 || strcmp(point, "/proc") == 0)
 		return false;

@@ -44,6 +44,7 @@ struct shim {
 	struct lg_rlimits rlimits;
 	char *apparmor;			/* profile; NULL: none */
 	char *target, *socket, *exit_file;	/* set once START was taken */
+	char *disk;		/* where the image is mounted; NULL: the layer is a folder */
 	struct session *sessions;
 	unsigned int nsessions;
 };

@@ -86,6 +86,8 @@ static int remember(const struct lg_start *start)
 	shim.target = strdup(start->target);
 	shim.socket = strdup(start->socket);
 	shim.exit_file = strdup(start->exit_file);
+	if (start->image && asprintf(&shim.disk, "%s/layer", start->scratch) < 0)
+		return -ENOMEM;
 	return shim.target && shim.socket && shim.exit_file ? 0 : -ENOMEM;
 }
 

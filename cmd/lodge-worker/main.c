@@ -25,6 +25,8 @@
 #include "ct/proto.h"
 #include "lib/cleanup.h"
 #include "lib/msg.h"
+#include "lib/parse.h"
+#include "storage/disk.h"
 #include "storage/layer.h"
 #include "storage/template.h"
 
@@ -32,6 +34,8 @@ struct job {
 	const char *var;	/* --var: lg_root.var */
 	const char *data;	/* --data: where the recipes are */
 	bool force;
+	bool mounted;		/* --mounted: stdin is a folder in what is mounted */
+	struct lg_disk_limit disk;	/* --bytes, --inodes */
 	const char *name;	/* the argument */
 };
 
@@ -85,7 +89,32 @@ static int open_lxcfs(const struct job *job, struct lg_err *err)
 	return lg_msg_send(ANSWER, &m);
 }
 
+static int disk_prepare(const struct job *job, struct lg_err *err)
+{
+	return lg_disk_prepare(job->var, &job->disk, err);
+}
+
+static int disk_grow(const struct job *job, struct lg_err *err)
+{
+	uint32_t ctid;
+	int r = lg_parse_ctid(job->name, &ctid, err);
+
+	return r < 0 ? r : lg_disk_grow(job->var, ctid, job->disk.bytes,
+					job->mounted ? STDIN_FILENO : -1, err);
+}
+
+static int disk_remake(const struct job *job, struct lg_err *err)
+{
+	uint32_t ctid;
+	int r = lg_parse_ctid(job->name, &ctid, err);
+
+	return r < 0 ? r : lg_disk_remake(job->var, ctid, &job->disk, print_progress, NULL, err);
+}
+
 static const struct verb verbs[] = {
+	{ "disk-prepare", "--var VAR --bytes N [--inodes N]", false, false, disk_prepare },
+	{ "disk-grow", "--var VAR --bytes N [--mounted] CTID", false, true, disk_grow },
+	{ "disk-remake", "--var VAR [--bytes N] [--inodes N] CTID", false, true, disk_remake },
 	{ "template-build", "--var VAR --data DIR NAME [--force]", true, true, template_build },
 	{ "empty-trash", "--var VAR", false, false, empty_trash },
 	{ "open-lxcfs", "--var VAR DIR", false, true, open_lxcfs },
@@ -113,6 +142,9 @@ static int parse_job(int argc, char **argv, struct job *job)
 		{ "var", required_argument, NULL, 'v' },
 		{ "data", required_argument, NULL, 'd' },
 		{ "force", no_argument, NULL, 'f' },
+		{ "mounted", no_argument, NULL, 'm' },
+		{ "bytes", required_argument, NULL, 'b' },
+		{ "inodes", required_argument, NULL, 'i' },
 		{ 0 },
 	};
 	int c;
@@ -124,6 +156,12 @@ static int parse_job(int argc, char **argv, struct job *job)
 			job->data = optarg;
 		else if (c == 'f')
 			job->force = true;
+		else if (c == 'm')
+			job->mounted = true;
+		else if (c == 'b' && lg_parse_u64(optarg, 1, INT64_MAX, &job->disk.bytes, NULL) == 0)
+			continue;
+		else if (c == 'i' && lg_parse_u64(optarg, 1, UINT32_MAX, &job->disk.inodes, NULL) == 0)
+			continue;
 		else
 			return -EINVAL;
 	}
@@ -144,7 +182,7 @@ static bool parent_is_gone(void)
 int main(int argc, char **argv)
 {
 	const struct verb *verb = argc > 1 ? find_verb(argv[1]) : NULL;
-	struct job job = { 0 };
+	struct job job = { .disk = { LG_UNLIMITED, LG_UNLIMITED } };
 	struct lg_err err = { 0 };
 	int r;
 

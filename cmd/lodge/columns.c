@@ -100,6 +100,26 @@ static double get_tx(const json_t *i, char *buf)
 	return cell_size(buf, usage(i), "tx_bytes");
 }
 
+static double get_disk(const json_t *i, char *buf)
+{
+	return cell_size(buf, usage(i), "disk_bytes");
+}
+
+static double get_disk_max(const json_t *i, char *buf)
+{
+	return put_limit(buf, i, "disk");
+}
+
+static double get_inodes(const json_t *i, char *buf)
+{
+	return cell_number(buf, usage(i), "disk_inodes");
+}
+
+static double get_inodes_max(const json_t *i, char *buf)
+{
+	return cell_number(buf, usage(i), "disk_inodes_max");
+}
+
 static double get_memory_max(const json_t *i, char *buf)
 {
 	return put_limit(buf, i, "memory");
@@ -199,6 +219,10 @@ const struct column columns[] = {
 	{ "tasks",	"TASKS",	"processes and threads",		NEED_USAGE, true, false, get_tasks,	true },
 	{ "tasks-max",	"TASKS-MAX",	"processes and threads it may have",	NEED_ALL, true, false, get_tasks_max,	true },
 	{ "oom",	"OOM",		"times the kernel killed for want of memory", NEED_USAGE, true, false, get_oom, true },
+	{ "disk",	"DISK",		"space its own files take; known where it is limited", NEED_USAGE, true, false, get_disk, true },
+	{ "disk-max",	"DISK-MAX",	"space they may take",			NEED_ALL, true, false, get_disk_max,	true },
+	{ "inodes",	"INODES",	"files and folders of its own",		NEED_USAGE, true, false, get_inodes,	true },
+	{ "inodes-max",	"INODES-MAX",	"files and folders there is room for",	NEED_USAGE, true, false, get_inodes_max, true },
 	{ "rx",		"RX",		"bytes received",			NEED_USAGE, true, false, get_rx,	true },
 	{ "tx",		"TX",		"bytes sent",				NEED_USAGE, true, false, get_tx,	true },
 	{ "uptime",	"UPTIME",	"time since its start",			NEED_BRIEF, true, false, get_uptime,	true },

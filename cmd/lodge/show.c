@@ -76,7 +76,7 @@ static void sheet(const json_t *instance)
 {
 	static const char *const facts[] = { "uptime", "pid", "created", NULL };
 	static const char *const used[] = { "memory", "memory-peak", "swap", "cpu", "tasks", "oom",
-					    "rx", "tx", NULL };
+					    "disk", "inodes", "rx", "tx", NULL };
 	char label[LABEL_MAX], addresses[1024], state[CELL_MAX];
 	const struct column *c = column_find(columns, "state", 5);
 

@@ -180,11 +180,16 @@ static json_t *ubc_json(const struct vz_field *f, const json_t *i)
 			 (json_int_t)u.limit, "failcnt", (json_int_t)u.failcnt);
 }
 
-/* "soft:hard" of disk quota; what is in use nobody counts. */
+/* What is in use, in KiB or pieces; "soft:hard" of the configuration. */
 static void get_quota(const struct vz_field *f, const json_t *i, char sub, char *buf)
 {
 	const char *text = conf_value(i, f->key), *colon = text ? strchr(text, ':') : NULL;
+	bool space = strcmp(f->key, "DISKSPACE") == 0;
+	int64_t held = lg_json_int(json_object_get(i, "usage"),
+				   space ? "disk_bytes" : "disk_inodes", -1);
 
+	if (!sub && held >= 0)
+		snprintf(buf, VZ_CELL, "%" PRId64, held / (space ? 1024 : 1));
 	if (!text || !sub)
 		return;
 	if (sub == 'h')
@@ -246,8 +251,8 @@ const struct vz_field vz_fields[] = {
 	UBC("numfile", "NFILE", "NUMFILE"),
 	UBC("numiptent", "NIPTENT", "NUMIPTENT"),
 	UBC("swappages", "SWAPP", "SWAPPAGES"),
-	{ "diskspace", "DSPACE", 10, VZ_JSON_NUMBER, false, "DISKSPACE", get_quota },
-	{ "diskinodes", "DINODES", 10, VZ_JSON_NUMBER, false, "DISKINODES", get_quota },
+	{ "diskspace", "DSPACE", 10, VZ_JSON_NUMBER, true, "DISKSPACE", get_quota },
+	{ "diskinodes", "DINODES", 10, VZ_JSON_NUMBER, true, "DISKINODES", get_quota },
 	{ "laverage", "LAVERAGE", 14, VZ_JSON_LIST, false, NULL, get_nothing },
 	{ "uptime", "UPTIME", 15, VZ_JSON_NUMBER, false, NULL, get_uptime },
 	NUMBER("cpulimit", "CPULIM", 7, "CPULIMIT"),
@@ -336,7 +341,7 @@ static json_t *number_json(const struct vz_field *f, const json_t *instance, con
 
 	if (f->get == get_uptime)
 		return since > 0 ? json_integer((json_int_t)(time(NULL) - since)) : json_null();
-	if (f->get == get_quota || lg_parse_u64(text, 0, INT64_MAX, &v, NULL) < 0)
+	if (lg_parse_u64(text, 0, INT64_MAX, &v, NULL) < 0)
 		return json_null();
 	return json_integer((json_int_t)v);
 }

@@ -14,6 +14,8 @@ struct change {
 	struct lg_conf *conf;		/* the changed copy */
 	bool save;
 	bool rename;			/* the call was Rename: its answer is shorter */
+	bool disk;			/* its disk limit was named */
+	bool inodes;			/* its inodes were named */
 	json_t *applied, *needs_restart, *warnings;
 };
 
@@ -62,5 +64,19 @@ extern const struct applier apply_devices;
 /* ---- set_kernel.c ---- */
 
 extern const struct applier apply_kernel;
+
+/* ---- set_disk.c ---- */
+
+extern const struct applier apply_disk;
+
+/**
+ * change_disk_first() - what of the change takes long: done by a worker before anything else
+ * @params:	of the call
+ *
+ * Return: 0 when there is nothing to wait for; 1 when the call is answered later; negative errno.
+ */
+int change_disk_first(struct change *c, struct lg_vcall *call, const json_t *params,
+		      void (*again)(struct lg_vcall *call, const json_t *params, void *ctx),
+		      struct lg_err *err);
 
 #endif

@@ -31,6 +31,7 @@ struct creation {
 	const json_t *ssh_keys;
 	struct instance *ct;
 	bool auto_ip;
+	struct lg_disk_limit disk;
 };
 
 static int choose_ctid(struct daemon *d, const json_t *params, uint32_t *ret, struct lg_err *err)
@@ -115,6 +116,8 @@ static int read_settings(struct creation *c, const json_t *params, struct lg_err
 	json_object_foreach((json_t *)(uintptr_t)settings, key, value)
 		if (r == 0)
 			r = set_one(c->conf, key, json_string_value(value), err);
+	if (r == 0)
+		r = disk_defaults(c->d, c->conf, err);
 	return r;
 }
 
@@ -159,7 +162,7 @@ static int make_layer(void *ctx, struct lg_err *err)
 {
 	struct creation *c = ctx;
 
-	return lg_layer_create(c->d->root.var, c->ctid, err);
+	return lg_layer_create(c->d->root.var, c->ctid, &c->disk, err);
 }
 
 static void remove_layer(void *ctx)
@@ -286,8 +289,7 @@ static int install_keys(void *ctx, struct lg_err *err)
 {
 	static const char *const folders[] = { "root", "root/.ssh" };
 	struct creation *c = ctx;
-	lg_autoclose int upper = -1;
-	char path[40];
+	lg_autoclose int layer = -1, upper = -1;
 	size_t i;
 	json_t *key;
 
@@ -297,9 +299,11 @@ static int install_keys(void *ctx, struct lg_err *err)
 		if (strpbrk(json_string_value(key), "\r\n") || strlen(json_string_value(key)) > 16384)
 			return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE,
 					 "an ssh key is one line of at most 16 KiB");
-	snprintf(path, sizeof(path), "ct/%u/upper", c->ctid);
 	/* No guest has touched the layer yet: its folders are ours. */
-	upper = lg_open_dir(c->d->var_fd, path, err);
+	layer = lg_layer_open(c->d->root.var, c->ctid, err);
+	if (layer < 0)
+		return layer;
+	upper = lg_open_dir(layer, "upper", err);
 	if (upper < 0)
 		return upper;
 	for (i = 0; i < ARRAY_SIZE(folders); i++)
@@ -366,7 +370,16 @@ static const struct lg_step steps[] = {
 	{ "unmark its layer", unmark_layer, NULL },
 };
 
-static int create(struct creation *c, const json_t *params, struct lg_err *err)
+static int check_disk(struct creation *c, struct lg_err *err)
+{
+	int r = disk_limit(c->conf, &c->disk, err);
+
+	return r < 0 ? r : disk_check(c->d, &c->disk, err);
+}
+
+/* 1: something has to be waited for; the call comes again. */
+static int create(struct creation *c, struct lg_vcall *call, const json_t *params,
+		  struct lg_err *err)
 {
 	struct lg_run run;
 	int r = choose_ctid(c->d, params, &c->ctid, err);
@@ -379,7 +392,11 @@ static int create(struct creation *c, const json_t *params, struct lg_err *err)
 		r = check_template(c, err);
 	if (r == 0)
 		r = check_ids(c, err);
-	if (r < 0)
+	if (r == 0)
+		r = check_disk(c, err);
+	if (r == 0)
+		r = disk_prepare(c->d, &c->disk, call, params, err);
+	if (r != 0)
 		return r;
 	lg_run_init(&run, steps, ARRAY_SIZE(steps), c);
 	run.fail_at = c->d->fail_step;
@@ -403,12 +420,15 @@ void api_create(struct lg_vcall *call, const json_t *params, void *ctx)
 	struct creation c = { .d = ctx, .ssh_keys = json_object_get(params, "ssh_keys") };
 	struct lg_err err = { 0 };
 	struct op *op;
+	int r;
 
 	c.conf = lg_conf_new();
-	if (!c.conf || create(&c, params, &err) < 0) {
+	r = c.conf ? create(&c, call, params, &err) : -ENOMEM;
+	if (r != 0) {
 		name_failure(&c, &err);
 		lg_conf_free(c.conf);
-		lg_vcall_fail(call, &err);
+		if (r < 0)
+			lg_vcall_fail(call, &err);
 		return;
 	}
 	instance_link_name(c.ct, NULL, c.ct->name);

@@ -31,6 +31,7 @@
 #include "lib/varlink.h"
 #include "net/net.h"
 #include "net/pool.h"
+#include "storage/disk.h"
 #include "storage/template.h"
 
 #define IPS_MAX 32u
@@ -253,7 +254,33 @@ typedef void (*worker_line_fn)(const char *line, void *arg);
 typedef void (*worker_end_fn)(int r, const struct lg_err *err, void *arg);
 int worker_run(struct daemon *d, const char *const *argv, worker_line_fn line, worker_end_fn end,
 	       void *arg, struct lg_err *err);
+/* The same with a stdin for it, borrowed; -1: none. */
+int worker_run_on(struct daemon *d, const char *const *argv, int stdin_fd, worker_line_fn line,
+		  worker_end_fn end, void *arg, struct lg_err *err);
 void empty_trash(struct daemon *d);
+
+/* ---- disk.c ---- */
+int disk_limit(const struct lg_conf *conf, struct lg_disk_limit *ret, struct lg_err *err);
+/* What lodge.conf gives new instances that were not told. */
+int disk_defaults(struct daemon *d, struct lg_conf *conf, struct lg_err *err);
+/* May an instance have this limit? -EINVAL where it could not hold. */
+int disk_check(struct daemon *d, const struct lg_disk_limit *limit, struct lg_err *err);
+/* Before a start: does what the conf file says hold? */
+int disk_hold(struct instance *ct, struct lg_err *err);
+/* The root of a running instance's image, open for reading; -1: its layer is in none. */
+int disk_open_mounted(const struct instance *ct);
+void disk_usage_add(const struct instance *ct, json_t *usage);
+/*
+ * Have the worker do what @argv says and then answer @call by @again, which gets the call's
+ * parameters with "resumed": true. @ct, held meanwhile, may be NULL.
+ */
+int disk_job(struct daemon *d, struct instance *ct, const char *const *argv, int stdin_fd,
+	     struct lg_vcall *call, const json_t *params,
+	     void (*again)(struct lg_vcall *call, const json_t *params, void *ctx),
+	     struct lg_err *err);
+/* The image that a new layer is copied from is not there: 1 and @call is answered later. */
+int disk_prepare(struct daemon *d, const struct lg_disk_limit *limit, struct lg_vcall *call,
+		 const json_t *params, struct lg_err *err);
 
 /* ---- the API, one file per group ---- */
 void api_create(struct lg_vcall *call, const json_t *params, void *ctx);

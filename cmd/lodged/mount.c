@@ -15,10 +15,13 @@
 #include <unistd.h>
 
 #include "cmd/lodged/lodged.h"
+#include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/file.h"
 #include "storage/layer.h"
 #include "storage/overlay.h"
+
+#define IMAGE_PATIENCE_MS 100u	/* nobody else is served meanwhile */
 
 void mount_path(const struct instance *ct, char buf[300])
 {
@@ -40,9 +43,11 @@ int mount_root(struct instance *ct, struct lg_err *err)
 	const struct lg_root *root = &ct->d->root;
 	const char *name = lg_conf_get(ct->conf, "OSTEMPLATE");
 	char target[300], upper[320], work[320], scratch[320];
+	char image[LG_LAYER_PATH];
+	lg_autoclose int disk = -1;
 	struct lg_template template;
 	struct lg_overlay ov = { .lower = template.rootfs, .upper = upper, .work = work,
-				 .target = target, .scratch = scratch, .userns_fd = -1 };
+				 .target = target, .scratch = scratch, .layer_fd = -1, .userns_fd = -1 };
 	int r;
 
 	if (!lg_layer_exists(root->var, ct->ctid))
@@ -54,6 +59,12 @@ int mount_root(struct instance *ct, struct lg_err *err)
 	snprintf(upper, sizeof(upper), "%s/ct/%u/upper", root->var, ct->ctid);
 	snprintf(work, sizeof(work), "%s/ct/%u/work", root->var, ct->ctid);
 	snprintf(scratch, sizeof(scratch), "%s/scratch", root->run);
+	if (lg_layer_image(root->var, ct->ctid, image)) {
+		disk = lg_image_mount(image, IMAGE_PATIENCE_MS, err);
+		if (disk < 0)
+			return disk;
+		ov.layer_fd = disk;
+	}
 	r = lg_mkdir_all(target, 0700, err);
 	if (r == 0)
 		r = lg_overlay_mount(&ov, err);

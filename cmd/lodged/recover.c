@@ -11,6 +11,7 @@
  *   a cgroup or a spare set without an owner	killed and swept
  *   VAR/ct/ID/creating			the create did not happen: the layer goes to the trash
  *   VAR/ct/ID/destroying, conf there		the destroy did not happen: the mark goes
+ *   VAR/ct/ID/disk.img.new, plain.new	a change of its disk did not happen: they go
  *   VAR/ct/ID/destroying, conf gone		the destroy happened: the layer goes to the trash
  */
 
@@ -72,6 +73,7 @@ static void heal_layer(struct daemon *d, const char *name)
 		lg_log(LG_LOG_WARN, "%s/ct/%u has no conf file: it is left alone", d->root.var, ctid);
 		return;
 	}
+	lg_disk_heal(d->root.var, ctid);
 	snprintf(path, sizeof(path), "ct/%u/creating", ctid);
 	unlinkat(d->var_fd, path, 0);
 	snprintf(path, sizeof(path), "ct/%u/destroying", ctid);

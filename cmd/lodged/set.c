@@ -41,6 +41,8 @@ static int set_value(struct change *c, const char *name, const char *value, stru
 	if (s->flags & LG_SF_CREATE_ONLY && !(s->flags & LG_SF_NEEDS_SAVE))
 		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_OPTION,
 				 "%s can only be given when it is created", name);
+	c->disk |= strcmp(s->key, "DISKSPACE") == 0;
+	c->inodes |= strcmp(s->key, "DISKINODES") == 0;
 	if (s->type == LG_SET_TEMPLATE && change_runs(c))
 		return lg_refuse(err, -EBUSY, LG_EXIT_RUNNING, "%s: stop it first", name);
 	if (*value)
@@ -130,6 +132,7 @@ static const struct applier *const appliers[] = {
 	&apply_features,
 	&apply_devices,
 	&apply_kernel,
+	&apply_disk,
 	&apply_hostname,
 };
 
@@ -175,7 +178,8 @@ static int apply(struct change *c, struct lg_err *err)
 	return r;
 }
 
-static int change(struct change *c, const json_t *params, struct lg_err *err)
+/* 1: something has to be waited for; the call comes again. */
+static int change(struct change *c, struct lg_vcall *call, const json_t *params, struct lg_err *err)
 {
 	int r = read_change(c, params, err);
 
@@ -187,7 +191,9 @@ static int change(struct change *c, const json_t *params, struct lg_err *err)
 						  "nothing has changed"));
 		return 0;
 	}
-	return r < 0 ? r : apply(c, err);
+	if (r == 0)
+		r = change_disk_first(c, call, params, api_set, err);
+	return r != 0 ? r : apply(c, err);
 }
 
 static void answer_set(struct lg_vcall *call, struct change *c, struct lg_err *err)
@@ -213,6 +219,7 @@ static void answer_set(struct lg_vcall *call, struct change *c, struct lg_err *e
 static void set(struct lg_vcall *call, const json_t *params, struct change *c)
 {
 	struct lg_err err = { 0 };
+	int r = -1;
 
 	c->applied = json_array();
 	c->needs_restart = json_array();
@@ -224,9 +231,12 @@ static void set(struct lg_vcall *call, const json_t *params, struct change *c)
 		c->conf = lg_conf_copy(c->ct->conf);
 	if (!err.code && !c->conf)
 		lg_fail(&err, -ENOMEM, "copy its configuration");
-	else if (!err.code && state_allows(c->ct, VERB_SET, &err) == 0 && change(c, params, &err) == 0)
+	else if (!err.code && state_allows(c->ct, VERB_SET, &err) == 0)
+		r = change(c, call, params, &err);
+	if (r == 0)
 		emit_event(c->ct->d, c->rename ? "renamed" : "changed", c->ct, NULL);
-	answer_set(call, c, &err);
+	if (r <= 0)
+		answer_set(call, c, &err);
 	lg_conf_free(c->conf);
 	json_decref(c->applied);
 	json_decref(c->needs_restart);

@@ -143,8 +143,16 @@ json_t *instance_json(struct instance *ct, bool brief, bool usage)
 		json_object_set_new(obj, "started_at", json_integer((json_int_t)ct->started_at));
 	if (!brief)
 		add_details(obj, ct);
-	if (usage && ct->state == STATE_RUNNING && (used = usage_json(ct)))
+	if (!usage)
+		return obj;
+	used = ct->state == STATE_RUNNING ? usage_json(ct) : NULL;
+	if (!used)
+		used = json_object();
+	disk_usage_add(ct, used);
+	if (json_object_size(used))
 		json_object_set_new(obj, "usage", used);
+	else
+		json_decref(used);
 	return obj;
 }
 

@@ -22,6 +22,7 @@
 #include "lib/rlimits.h"
 #include "lib/settings.h"
 #include "lib/sysctls.h"
+#include "storage/layer.h"
 
 #define NAMESERVERS_MAX 4u
 #define NOFILE_SOFT 1024u	/* as ct/confine.c has them */
@@ -143,8 +144,10 @@ static void put_path(struct lg_msg *m, const char *key, const char *base, const 
 static void put_paths(const struct instance *ct, struct lg_msg *m)
 {
 	const struct lg_root *root = &ct->d->root;
-	char folder[300];
+	char folder[300], image[LG_LAYER_PATH];
 
+	if (lg_layer_image(root->var, ct->ctid, image))
+		lg_msg_put(m, "image", image);
 	put_path(m, "upper", root->var, "ct", ct->ctid, "/upper");
 	put_path(m, "work", root->var, "ct", ct->ctid, "/work");
 	put_path(m, "console_log", root->var, "log/console", ct->ctid, ".log");

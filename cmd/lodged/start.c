@@ -57,6 +57,8 @@ static int check_conf(void *ctx, struct lg_err *err)
 	if (!lg_layer_exists(ct->d->root.var, ct->ctid))
 		return lg_refuse(err, -ENOENT, LG_EXIT_NO_PRIVATE,
 				 "its files (%s/ct/%u) are not there", ct->d->root.var, ct->ctid);
+	if (disk_hold(ct, err) < 0)
+		return err->code;
 	return lg_template_load(ct->d->root.var, template, &op->template, err);
 }
 

@@ -85,11 +85,11 @@ static int on_output(sd_event_source *s, int fd, uint32_t revents, void *arg)
 	return 0;
 }
 
-static int spawn_worker(struct worker *w, const char *const *args, struct lg_err *err)
+static int spawn_worker(struct worker *w, const char *const *args, int stdin_fd, struct lg_err *err)
 {
 	const char *argv[ARGS_MAX + 2];
 	lg_autoclose int in = -1, out = -1;
-	int fds[3] = { -1, -1, STDERR_FILENO }, pipefd[2];
+	int fds[3] = { stdin_fd, -1, STDERR_FILENO }, pipefd[2];
 	struct lg_spawn spawn = { .fds = fds, .nfds = 3 };
 	char path[300];
 	size_t n = 0;
@@ -119,6 +119,12 @@ static int spawn_worker(struct worker *w, const char *const *args, struct lg_err
 int worker_run(struct daemon *d, const char *const *argv, worker_line_fn line, worker_end_fn end,
 	       void *arg, struct lg_err *err)
 {
+	return worker_run_on(d, argv, -1, line, end, arg, err);
+}
+
+int worker_run_on(struct daemon *d, const char *const *argv, int stdin_fd, worker_line_fn line,
+		  worker_end_fn end, void *arg, struct lg_err *err)
+{
 	struct worker *w = calloc(1, sizeof(*w));
 	int r;
 
@@ -128,7 +134,7 @@ int worker_run(struct daemon *d, const char *const *argv, worker_line_fn line, w
 	w->on_line = line;
 	w->on_end = end;
 	w->arg = arg;
-	r = spawn_worker(w, argv, err);
+	r = spawn_worker(w, argv, stdin_fd, err);
 	if (r < 0) {
 		free(w);
 		return r;

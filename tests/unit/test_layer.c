@@ -14,8 +14,10 @@
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/file.h"
+#include "lib/parse.h"
 
 static char var[64];
+static const struct lg_disk_limit no_limit = { LG_UNLIMITED, LG_UNLIMITED };
 
 static void make_var(void)
 {
@@ -59,7 +61,7 @@ static void create(uint32_t ctid)
 {
 	struct lg_err err = { 0 };
 
-	ck_assert_msg(lg_layer_create(var, ctid, &err) == 0, "%s", err.msg);
+	ck_assert_msg(lg_layer_create(var, ctid, &no_limit, &err) == 0, "%s", err.msg);
 }
 
 START_TEST(layer_has_upper_and_work_and_is_closed_to_users)
@@ -84,7 +86,7 @@ START_TEST(a_second_one_is_refused_and_the_first_kept)
 
 	create(101);
 	ck_assert_int_eq(mkdir(in_var("ct/101/upper/file"), 0755), 0);
-	ck_assert_int_eq(lg_layer_create(var, 101, &err), -EEXIST);
+	ck_assert_int_eq(lg_layer_create(var, 101, &no_limit, &err), -EEXIST);
 	ck_assert_int_eq(err.exit_code, LG_EXIT_PRIVATE_EXISTS);
 	ck_assert_uint_eq(mode_of("ct/101/upper/file"), 0755);
 	ck_assert_uint_eq(entries("ct"), 1);

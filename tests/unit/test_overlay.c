@@ -166,6 +166,7 @@ static struct lg_overlay overlay_of(const struct root *root, int userns_fd)
 		.target = root->target,
 		.scratch = root->scratch,
 		.id_base = BASE,
+		.layer_fd = -1,
 		.userns_fd = userns_fd,
 	};
 }

@@ -14,6 +14,7 @@
 #include "lib/file.h"
 #include "storage/layer.h"
 
+static const struct lg_disk_limit no_limit = { UINT64_MAX, UINT64_MAX };
 static char var[64], rootfs[128];
 
 static void make_var(void)
@@ -24,7 +25,7 @@ static void make_var(void)
 	ck_assert_ptr_nonnull(mkdtemp(var));
 	snprintf(rootfs, sizeof(rootfs), "%s/rootfs", var);
 	ck_assert_int_eq(mkdir(rootfs, 0755), 0);
-	ck_assert_msg(lg_layer_create(var, 101, &err) == 0, "%s", err.msg);
+	ck_assert_msg(lg_layer_create(var, 101, &no_limit, &err) == 0, "%s", err.msg);
 }
 
 static void remove_var(void)

@@ -71,6 +71,16 @@ static const struct { const char *name, *in; int want; const char *conf, *out; i
 	OK("memory", "unlimited", "0:unlimited", "unlimited"),
 	OK("memory", "1.5G", "0:393216", "1.5G"),
 	OK("swap", "0", "0:0", "0B"),
+	OK("disk", "10G", "10485760:10485760", "10.0G"),
+	OK("disk", "1048576:1048576", "1048576:1048576", "1.0G"),
+	OK("disk", "unlimited", "unlimited:unlimited", "unlimited"),
+	OK("disk", "1G:unlimited", "unlimited:unlimited", "unlimited"),
+	BAD("disk", "31M", -ERANGE),
+	BAD("disk", "0", -ERANGE),
+	BAD("disk", "-1G", -EINVAL),
+	BAD("disk", "ten", -EINVAL),
+	OK("inodes", "100000", "100000:100000", "100000"),
+	BAD("inodes", "5", -ERANGE),
 	OK("cpus", "1.5", "150", "1.5"),
 	OK("cpus", "150%", "150", "1.5"),
 	OK("cpus", "2", "200", "2"),
@@ -133,6 +143,32 @@ static const struct { const char *name, *in; int want; const char *conf, *out; i
 	{ "searchdomain", "a b_c", -EINVAL, NULL, NULL, LG_EXIT_HOSTNAME },
 	{ "template", "../x", -EINVAL, NULL, NULL, LG_EXIT_BAD_VALUE },
 };
+
+/* vzctl's soft limit is kept, the hard one counts; a size that is no whole KiB becomes one more. */
+START_TEST(a_quota_has_two_halves)
+{
+	static const struct { const char *in, *conf; uint64_t bytes; } quotas[] = {
+		{ "1048576:2097152", "1048576:2097152", UINT64_C(2) << 30 },
+		{ "2097152:1048576", "1048576:1048576", UINT64_C(1) << 30 },
+		{ "33554433", "32769:32769", UINT64_C(32769) << 10 },
+		{ "1G:unlimited", "unlimited:unlimited", LG_UNLIMITED },
+	};
+	const struct lg_setting *s = lg_setting_by_name("disk");
+
+	for (size_t i = 0; i < ARRAY_SIZE(quotas); i++) {
+		struct lg_conf *conf = lg_conf_new();
+		lg_autofree char *text = NULL;
+		uint64_t v = 0;
+
+		ck_assert_int_eq(lg_setting_to_conf(s, quotas[i].in, &text, NULL), 0);
+		ck_assert_str_eq(text, quotas[i].conf);
+		ck_assert_int_eq(lg_conf_set(conf, s->key, text, NULL), 0);
+		ck_assert_int_eq(lg_setting_value(conf, "disk", 0, &v, NULL), 0);
+		ck_assert_uint_eq(v, quotas[i].bytes);
+		lg_conf_free(conf);
+	}
+}
+END_TEST
 
 START_TEST(a_value_becomes_the_files_form_and_comes_back_for_people)
 {
@@ -264,6 +300,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, a_value_becomes_the_files_form_and_comes_back_for_people, 0, ARRAY_SIZE(values));
 	tcase_add_test(t, no_value_of_any_row_gets_a_line_break_into_the_file);
 	tcase_add_test(t, vzctls_option_for_pages_counts_pages);
+	tcase_add_test(t, a_quota_has_two_halves);
 	tcase_add_loop_test(t, a_hand_written_value_is_shown_or_refused_with_its_key, 0, ARRAY_SIZE(by_hand));
 	tcase_add_loop_test(t, a_numeric_setting_gives_its_number_or_the_default, 0, ARRAY_SIZE(numbers));
 	suite_add_tcase(s, t);
