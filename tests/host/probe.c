@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <linux/keyctl.h>
 #include <net/ethernet.h>
@@ -32,6 +33,8 @@
 #define PAGE 4096u
 #define FRAME_MAX 256u
 #define FORK_MAX 5000
+#define HUGE_PAGE (2u << 20)
+#define IO_SPAN (16u << 20)	/* of the file; what is written stays small */
 
 static int complain(const char *what)
 {
@@ -313,11 +316,65 @@ static int late(char **arg)
 		pause();
 }
 
+/* huge BYTES: reserve and touch as much in huge pages. */
+static int huge(char **arg)
+{
+	size_t size = strtoull(arg[0], NULL, 10);
+	volatile char *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+
+	if (mem == MAP_FAILED)
+		return complain("mmap");
+	for (size_t at = 0; at < size; at += HUGE_PAGE)
+		mem[at] = 1;
+	printf("held %zu\n", size);
+	return 0;
+}
+
+/* One request at @at, as big as the buffer. */
+static ssize_t request(int fd, const char *how, char *buf, size_t size, off_t at)
+{
+	return strcmp(how, "read") == 0 ? pread(fd, buf, size, at) : pwrite(fd, buf, size, at);
+}
+
+/* io FILE read|write|sync|plain BYTES SECONDS: requests of BYTES for so long; says how much it did. */
+static int io(char **arg)
+{
+	static const struct {
+		const char *how;
+		int flags;
+	} ways[] = {
+		{ "read", O_RDONLY | O_DIRECT }, { "write", O_RDWR | O_CREAT | O_DIRECT },
+		{ "sync", O_RDWR | O_CREAT | O_DSYNC }, { "plain", O_RDWR | O_CREAT },
+	};
+	size_t size = strtoull(arg[2], NULL, 10), done = 0;
+	double end = now() + atof(arg[3]);
+	char *buf = aligned_alloc(PAGE, size);
+	int fd = -1;
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+		if (strcmp(ways[i].how, arg[1]) == 0)
+			fd = open(arg[0], ways[i].flags | O_CLOEXEC, 0600);
+	if (fd < 0 || !buf)
+		return complain("open");
+	memset(buf, 'x', size);
+	for (off_t at = 0; now() < end; at = (at + (off_t)size) % IO_SPAN) {
+		ssize_t n = request(fd, arg[1], buf, size, at);
+
+		if (n < 0)
+			return complain(arg[1]);
+		done += (size_t)n;
+	}
+	printf("%zu\n", done);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int nargs;
 	int (*fn)(char **arg);
 } verbs[] = {
+	{ "huge", 1, huge },	  { "io", 4, io },
 	{ "hog", 1, hog },	  { "fork", 0, fork_all },	{ "spin", 1, spin },
 	{ "late", 1, late },	  { "call", 1, call },	  { "send", 7, send_frames },	{ "sniff", 3, sniff },
 };
