@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ct/mounts.h"
+#include "ct/devices.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "ct/mounts.h"
 #include "lib/cleanup.h"
 
 #define OWN LG_OWN_FOLDER "/nodes"	/* for the time of a start */
@@ -60,13 +61,7 @@ static int bind_node(int dirfd, const char *source, const char *target)
 
 /* ---- nodes of its own ---- */
 
-struct node {
-	mode_t mode;	/* with its kind */
-	dev_t dev;
-	const char *name;
-};
-
-static int parse_node(const char *field, struct node *ret, struct lg_err *err)
+int lg_node_parse(const char *field, struct lg_node *ret, struct lg_err *err)
 {
 	unsigned int mode, maj, min;
 	int at = 0;
@@ -75,7 +70,7 @@ static int parse_node(const char *field, struct node *ret, struct lg_err *err)
 	if (sscanf(field, "%4o %c %7u %7u %n", &mode, &kind, &maj, &min, &at) != 4 || !at ||
 	    (kind != 'c' && kind != 'b') || !field[at] || field[at] == '/' ||
 	    strstr(field + at, ".."))
-		return lg_refuse(err, -EINVAL, 0, "START has a bad 'device': %s", field);
+		return lg_refuse(err, -EINVAL, 0, "bad 'device': %s", field);
 	ret->mode = (kind == 'b' ? S_IFBLK : S_IFCHR) | (mode & 0777);
 	ret->dev = makedev(maj, min);
 	ret->name = field + at;
@@ -83,19 +78,19 @@ static int parse_node(const char *field, struct node *ret, struct lg_err *err)
 }
 
 /* They are called by their numbers there: "0", "1", ... */
-static int prepare_node(const struct lg_start *start, int dir, const char *field, unsigned int i,
+static int prepare_node(int dir, uid_t owner, const char *field, unsigned int i,
 			struct lg_err *err)
 {
-	struct node node;
+	struct lg_node node;
 	char name[12];
-	int r = parse_node(field, &node, err);
+	int r = lg_node_parse(field, &node, err);
 
 	if (r < 0)
 		return r;
 	snprintf(name, sizeof(name), "%u", i);
 	if (mknodat(dir, name, node.mode, node.dev) < 0 ||
 	    fchmodat(dir, name, node.mode & 0777, 0) < 0 ||
-	    fchownat(dir, name, start->id_base, start->id_base, AT_SYMLINK_NOFOLLOW) < 0)
+	    fchownat(dir, name, owner, (gid_t)owner, AT_SYMLINK_NOFOLLOW) < 0)
 		return lg_fail(err, -errno, "make the node of /dev/%s", node.name);
 	return 0;
 }
@@ -113,9 +108,9 @@ static int mount_nodes(struct lg_err *err)
 	return mount_fd < 0 ? lg_fail(err, -errno, "mount a tmpfs for device nodes") : mount_fd;
 }
 
-int lg_devices_prepare(const struct lg_start *start, int *ret, struct lg_err *err)
+int lg_devices_prepare(const struct lg_msg *m, uid_t owner, int *ret, struct lg_err *err)
 {
-	const char *v = lg_msg_get(start->msg, "device");
+	const char *v = lg_msg_get(m, "device");
 	lg_autoclose int dir = -1;
 	unsigned int i = 0;
 	int r = 0;
@@ -125,8 +120,8 @@ int lg_devices_prepare(const struct lg_start *start, int *ret, struct lg_err *er
 		if (dir < 0)
 			return dir;
 	}
-	for (; r == 0 && v; v = lg_msg_next(start->msg, "device", v))
-		r = prepare_node(start, dir, v, i++, err);
+	for (; r == 0 && v; v = lg_msg_next(m, "device", v))
+		r = prepare_node(dir, owner, v, i++, err);
 	if (r == 0)
 		*ret = lg_take_fd(&dir);
 	return r;
@@ -150,8 +145,8 @@ static int make_folders(char *path)
 static int bind_own_one(const char *field, unsigned int i, struct lg_err *err)
 {
 	char source[40], target[200];
-	struct node node;
-	int r = parse_node(field, &node, err);
+	struct lg_node node;
+	int r = lg_node_parse(field, &node, err);
 
 	if (r < 0)
 		return r;

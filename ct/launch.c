@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "ct/devices.h"
 #include "ct/inside.h"
 #include "ct/mounts.h"
 #include "ct/trace.h"
@@ -246,7 +247,7 @@ int lg_launch_root(const struct lg_start *start, const struct lg_launch *launch,
 	if (r < 0)
 		return lg_within(err, r, "mount the root file system");
 	lg_trace("overlay mounted");
-	r = lg_devices_prepare(start, &nodes, err);
+	r = lg_devices_prepare(start->msg, start->id_base, &nodes, err);
 	if (r == 0)
 		r = send_root(start, userns, nodes, launch->sock, scratch, err);
 	if (r < 0)

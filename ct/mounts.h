@@ -48,15 +48,6 @@ int lg_mounts_share(struct lg_err *err);
 int lg_mounts_detach_host(int old_root, struct lg_err *err);
 
 /**
- * lg_devices_prepare() - in the shim: make the nodes that START lists, on a tmpfs of their own
- * @ret:	the mount, not attached anywhere, the caller's; -1 if START lists none
- *
- * The host's own nodes belong to ids that do not exist inside, so that not even the container's root could
- * open those that are not for everybody. Nobody has to clean up: the mount ends with its last user.
- */
-int lg_devices_prepare(const struct lg_start *start, int *ret, struct lg_err *err);
-
-/**
  * lg_devices_make() - nodes and links in /dev: the usual nodes bound from the host's, the others from
  * @own, the mount of lg_devices_prepare() (-1: none)
  */

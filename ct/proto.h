@@ -51,6 +51,9 @@ enum lg_proto {
 	LG_P_PROC,	/* file* (names of ct/procfs.c); fds: a copy of each one's mount, a pidfd of the
 			 * lxcfs that makes them. None: there is no lxcfs any more. Before START and later */
 
+	LG_P_DEVICES,	/* device* (as of START), gone* (names below /dev): changes of a running container's
+			 * /dev. Answered with DEVICES: an error object, or nothing if all was done */
+
 	/* shim -> lodged, shim -> client */
 	LG_P_READY = 64,
 	LG_P_MADE,	/* pid; fds: network namespace, pidfd of init */

@@ -157,4 +157,9 @@ void console_resize(unsigned int rows, unsigned int cols);
 /** console_end() - what the container wrote last still goes to the log and the clients. */
 void console_end(void);
 
+/* ---- devices.c ---- */
+
+/** devices_take() - change the nodes in /dev as @m says; a child answers on @answer. */
+void devices_take(struct lg_msg *m, int answer);
+
 #endif

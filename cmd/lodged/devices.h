@@ -36,8 +36,16 @@ void devices_warn(const struct device_set *set, json_t *warnings);
 /** devices_attach() - the rules on the instance's cgroup; where this host cannot, it is logged once. */
 int devices_attach(const struct instance *ct, const struct device_set *set, struct lg_err *err);
 
+/** device_put() - one field "device" of START and DEVICES. -EMSGSIZE. */
+int device_put(const struct device_node *node, struct lg_msg *m);
+
 /** spec_devices() - the fields device* of START. */
 int spec_devices(const struct device_set *set, struct lg_msg *m);
+
+/* ---- set_devices.c ---- */
+
+/** devices_changed() - the shim's answer about nodes of a running instance: a failure is an event. */
+void devices_changed(const struct instance *ct, const struct lg_msg *m);
 
 /* ---- block_use.c ---- */
 

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "cmd/lodged/devices.h"
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/lxcfs.h"
 #include "ct/proto.h"
@@ -280,6 +281,10 @@ static void handle(struct shim *shim, struct lg_msg *m)
 		shim->status = (int)lg_msg_get_u64(m, "status", 0);
 		if (shim->ct && !(shim->ct->op && shim->ct->op->shim == shim))
 			instance_gone(shim->ct);
+		break;
+	case LG_P_DEVICES:
+		if (shim->ct)
+			devices_changed(shim->ct, m);
 		break;
 	default:
 		lg_log(LG_LOG_WARN, "shim %d: unexpected message %u", (int)shim->pid, m->kind);

@@ -214,17 +214,20 @@ int devices_attach(const struct instance *ct, const struct device_set *set, stru
 	return 0;
 }
 
-int spec_devices(const struct device_set *set, struct lg_msg *m)
+int device_put(const struct device_node *node, struct lg_msg *m)
 {
 	char field[LG_DEVICE_NAME + 40];
+
+	snprintf(field, sizeof(field), "%04o %c %u %u %s", (unsigned int)node->mode & 0777,
+		 S_ISBLK(node->mode) ? 'b' : 'c', major(node->dev), minor(node->dev), node->name);
+	return lg_msg_put(m, "device", field);
+}
+
+int spec_devices(const struct device_set *set, struct lg_msg *m)
+{
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < set->n; i++) {
-		const struct device_node *n = &set->node[i];
-
-		snprintf(field, sizeof(field), "%04o %c %u %u %s", (unsigned int)n->mode & 0777,
-			 S_ISBLK(n->mode) ? 'b' : 'c', major(n->dev), minor(n->dev), n->name);
-		r = lg_msg_put(m, "device", field);
-	}
+	for (size_t i = 0; r == 0 && i < set->n; i++)
+		r = device_put(&set->node[i], m);
 	return r;
 }

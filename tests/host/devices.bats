@@ -192,3 +192,52 @@ bind_into() {
 	run --separate-stderr lodge set 101 --device "$LOOP:r"
 	is "$stderr" "" "not mounted any more"
 }
+
+@test "a device given to a running container appears in its /dev, and goes when it is taken away" {
+	own_loop
+	ct 101 --device /dev/fuse
+	run --separate-stderr lodge set 101 --device /dev/fuse --device "$LOOP" --device /dev/net/tun
+	[ "$status" -eq 0 ]
+	[[ $output != *"next start"* ]] || fail "$output"
+	wait_for 10 in_ct 101 test -b "$LOOP"
+	wait_for 10 in_ct 101 test -c /dev/net/tun
+	is "$(in_ct 101 stat -c %u:%g:%a "$LOOP")" 0:0:660 "node"
+	is "$(in_ct 101 sh -c "head -c 512 $LOOP | wc -c")" 512 "read"
+	in_ct 101 sh -c ': <>/dev/net/tun && : <>/dev/fuse'
+	run in_ct 101 sh -c 'ls -a /dev | grep lodge.nodes; grep lodge.nodes /proc/self/mountinfo'
+	is "$output" "" "left of the work"
+	lodge set 101 --device /dev/net/tun >/dev/null
+	wait_for 10 gone_inside "$LOOP"
+	wait_for 10 gone_inside /dev/fuse
+	in_ct 101 sh -c ': <>/dev/net/tun'
+}
+
+gone_inside() {
+	run in_ct 101 test -e "$1"
+	[ "$status" -eq 1 ]
+}
+
+@test "a guest that bends its /dev changes nothing outside, and keeps what is its own" {
+	own_loop
+	ct 101
+	in_ct 101 sh -c 'ln -s /root /dev/net && mkdir /root/tun'
+	lodge set 101 --device /dev/net/tun >/dev/null
+	wait_for 10 event_said 'devices of 101: make the folder of /dev/net/tun'
+	in_ct 101 test -d /root/tun
+	[ ! -e /root/tun ]
+	# A file of its own under the device's name stays when the device is taken away.
+	in_ct 101 sh -c 'rm /dev/net; mkdir /dev/net; echo mine >/dev/net/tun'
+	lodge set 101 --unset device >/dev/null
+	lodge set 101 --device /dev/fuse >/dev/null
+	wait_for 10 in_ct 101 test -c /dev/fuse
+	is "$(in_ct 101 cat /dev/net/tun)" mine "the guest's file"
+	# Another file system over /dev: said, and nothing else.
+	in_ct 101 mount -t proc proc /dev
+	lodge set 101 --device /dev/net/tun >/dev/null
+	wait_for 10 event_said 'is not a tmpfs any more'
+	lodge stop --fast 101 >/dev/null
+}
+
+event_said() {
+	grep -qF -e "$1" "$LG_STATE/lodged.log"
+}
