@@ -177,3 +177,71 @@ subscribed() {
 	is "$(grep -c '^1 run; CPU' <<<"$output")" 2 "$output"
 	is "$(grep -c '^101 ' <<<"$output")" 2 "$output"
 }
+
+# why ID AREA: the sentences about AREA; fails when there is none
+why() {
+	lodge why "$1" --json | jq -re ".findings[] | select(.area == \"$2\") | .text"
+}
+
+@test "why: an idle container is held back by nothing of its own" {
+	ct 101 --name web --memory 64M
+	# Others on this host may make it wait; what it has itself is enough.
+	is "$(lodge why web --json | jq -r '[.findings[].area] - ["cpu", "io", "host", "disk"] | length')" 0 \
+		"findings: $(lodge why web)"
+	like "$(lodge why web)" '^101 \(web\), watched for ' "its first line"
+	like "$(lodge why web)" 'memory [0-9.]+[KM] of 64.0M' "what it uses"
+}
+
+@test "why: the CPU limit is named, with its share" {
+	ct 101 --cpus 0.3
+	put_probe 101
+	in_ct 101 probe spin 6 &
+	local spin=$!
+	wait_for 5 is_throttled
+	run why 101 cpu
+	wait "$spin"
+	like "$output" '^Its CPU limit holds it back: in [0-9]+ of 100 slices of time .* its 30% of a CPU' "$output"
+}
+
+is_throttled() {
+	[ "$(lodge why 101 --watch 0.3 --json | jq '.findings | length')" -gt 0 ]
+}
+
+@test "why: the process that was killed for want of memory is named" {
+	need_kernel_log
+	ct 101 --memory 48M --swap 0
+	put_probe 101
+	hog 101
+	wait_for 5 names_the_hog || fail "nobody is named"
+	like "$(why 101 memory)" '^The kernel killed probe \(process [0-9]+\) for want of memory, [0-9]+ s ago; 1 in all' \
+		"$(lodge why 101)"
+}
+
+@test "why: tasks at their limit are named" {
+	ct 101
+	lodge set 101 --tasks "$(field 101 .usage.tasks)"
+	like "$(why 101 tasks)" '^It has all the tasks it may have: ([0-9]+) of ([0-9]+); the kernel refused it' \
+		"$(lodge why 101)"
+	is "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "tasks and limit"
+}
+
+@test "why: the neighbour that uses the CPUs is named" {
+	ct 101
+	ct 102 --name loud
+	put_probe 102
+	in_ct 102 probe spin 6 &
+	local spin=$!
+	wait_for 5 loud_is_seen || fail "$(lodge why 101)"
+	wait "$spin"
+}
+
+loud_is_seen() {
+	lodge why 101 --json | jq -e '.others[] | select(.what == "cpu" and .ctid == 102 and .amount > 10)' >/dev/null
+}
+
+@test "why: one that does not run says why it ended" {
+	ct 101
+	lodge stop --fast 101
+	is "$(why 101 state)" "It does not run: init killed by signal 9." "$(lodge why 101)"
+	refused 14 "no instance 'nosuch'" lodge why nosuch
+}
