@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "lib/cleanup.h"
 
@@ -81,28 +82,32 @@ int lg_confine_limits(const struct lg_rlimits *given, struct lg_err *err)
 
 static char oom_noted[16] = "0\n";
 
-static int read_oom(int flags, char text[16])
+static int read_oom(pid_t pid, int flags, char text[16])
 {
-	int fd = open("/proc/self/oom_score_adj", flags | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, 15);
+	char path[40];
+	ssize_t n;
+	int fd;
 
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
+	fd = open(path, flags | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, 15);
 	text[n > 0 ? n : 0] = '\0';
 	return fd;
 }
 
 void lg_oom_note(void)
 {
-	lg_close(read_oom(O_RDONLY, oom_noted));
+	lg_close(read_oom(getpid(), O_RDONLY, oom_noted));
 }
 
-int lg_oom_reset(void)
+int lg_oom_reset(pid_t pid)
 {
 	char now[16];
 	lg_autoclose int fd = -1;
 
 	if (strcmp(oom_noted, "0\n") == 0)
 		return 0;
-	fd = read_oom(O_RDWR, now);
+	fd = read_oom(pid, O_RDWR, now);
 	/* Another value was not inherited: lodged has given it to the instance. */
 	if (fd >= 0 && *oom_noted && strcmp(now, oom_noted) != 0)
 		return 0;

@@ -63,7 +63,7 @@ static int close_others(struct lg_err *err)
 	if (r == 0)
 		r = lg_fds_keep(keep, ARRAY_SIZE(keep));
 	if (r == 0)
-		r = lg_oom_reset();
+		r = lg_oom_reset(getpid());
 	return r < 0 ? lg_fail(err, r, "set up the streams") : 0;
 }
 

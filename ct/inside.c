@@ -53,8 +53,6 @@ static int keep_fds(struct inside *in, struct lg_err *err)
 	size_t n = lg_procfs_keep(in->start->procfs, &keep[2]);
 	int r = lg_fds_keep(keep, 2 + n);
 
-	if (r == 0)
-		r = lg_oom_reset();
 	return r < 0 ? lg_fail(err, r, "close what is the shim's") : 0;
 }
 

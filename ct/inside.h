@@ -27,12 +27,12 @@ void lg_inside(const struct lg_start *start, int sock) __attribute__((noreturn))
 int lg_confine_limits(const struct lg_rlimits *given, struct lg_err *err);
 
 /**
- * lg_oom_note() - remember whether this process is protected from the OOM killer; lg_oom_reset() in a
- * child takes such a protection away, as it is the daemon's, but not what lodged gave the process since for
- * the instance's sake. Both need the host's /proc.
+ * lg_oom_note() - remember whether this process is protected from the OOM killer; lg_oom_reset() takes
+ * such a protection away from its child @pid, as it is the daemon's, but not what lodged gave the process
+ * since for the instance's sake. Both need the host's /proc.
  */
 void lg_oom_note(void);
-int lg_oom_reset(void);
+int lg_oom_reset(pid_t pid);
 
 /**
  * lg_confine_apparmor() - let the next exec, also that of a child, change to an AppArmor profile

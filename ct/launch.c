@@ -6,14 +6,18 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/sched.h>
+#include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "ct/devices.h"
 #include "ct/inside.h"
@@ -102,6 +106,25 @@ int lg_start_parse(struct lg_msg *m, struct lg_start *ret, struct lg_err *err)
 }
 
 /*
+ * The kernel counts what is made in a user namespace (inotify instances, namespaces, ...) also against the
+ * user who made that, and his limits are the host's. Made by root, all containers and the host's root
+ * would share them, and one could use them up for all. So each is made by its own root's id. What we may
+ * do does not change with it.
+ */
+static int be_effectively(uid_t uid)
+{
+	int saved = prctl(PR_GET_SECUREBITS);
+	int r;
+
+	if (saved < 0 || prctl(PR_SET_SECUREBITS, saved | SECBIT_NO_SETUID_FIXUP) < 0)
+		return -errno;
+	r = setresuid((uid_t)-1, uid, (uid_t)-1) < 0 ? -errno : 0;
+	if (prctl(PR_SET_SECUREBITS, saved) < 0)
+		abort();
+	return r;
+}
+
+/*
  * Without CLONE_NEWNS and CLONE_NEWCGROUP: the mount namespace must be copied after the overlay is
  * mounted in ours, and a cgroup namespace made here would have our cgroup as its root, not the one that the
  * process is born in.
@@ -115,9 +138,16 @@ static pid_t clone_init(const struct lg_start *start, int *pidfd)
 		.exit_signal = SIGCHLD,
 		.cgroup = (uint64_t)start->cgroup_fd,
 	};
-	long pid = syscall(SYS_clone3, &args, sizeof(args));
+	long pid;
+	int r = be_effectively(start->id_base);
 
-	return pid < 0 ? -errno : (pid_t)pid;
+	if (r < 0)
+		return r;
+	pid = syscall(SYS_clone3, &args, sizeof(args));
+	r = pid < 0 ? -errno : 0;
+	if (pid != 0 && be_effectively(0) < 0)
+		abort();
+	return r < 0 ? r : (pid_t)pid;
 }
 
 int lg_launch_clone(const struct lg_start *start, struct lg_launch *ret, struct lg_err *err)
@@ -139,6 +169,7 @@ int lg_launch_clone(const struct lg_start *start, struct lg_launch *ret, struct 
 		return lg_fail(err, pid, "make the namespaces");
 	}
 	lg_trace("cloned");
+	lg_oom_reset(pid);
 	netns = lg_ns_open(pid, "net", err);
 	if (netns < 0 || fcntl(sock[0], F_SETFL, O_NONBLOCK) < 0) {
 		close(sock[0]);	/* init ends by itself when the handshake does */
