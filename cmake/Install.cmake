@@ -2,7 +2,9 @@
 # list of files (install_manifest.txt) so that they can be taken away again.
 install(TARGETS lodge RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS lodged RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
-install(TARGETS lodge-shim lodge-worker RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge)
+install(TARGETS lodge-worker RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge)
+install(TARGETS lodge-shim RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge
+	PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
 install(PROGRAMS packaging/stop-guests DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge)
 
 install(DIRECTORY templates/ DESTINATION ${CMAKE_INSTALL_DATADIR}/lodge/templates

@@ -16,10 +16,10 @@
  * asks for CAP_SYS_PTRACE there) until exec replaces both.
  *
  * What is left of the shim in it until exec: its memory (no secrets), and descriptors: the
- * streams of the session, the handshake, the filter. exec of "/proc/self/exe" by a crafted
- * script would start the shim's own program inside, as the container's user: it is a public
- * file that belongs to host's root, so no id of the container can write to it, and it ends at once because
- * its descriptor 3 is no connection.
+ * streams of the session, the handshake, the filter. None of them is a folder, and their
+ * files are closed to the container's ids. Its program is for host's root alone (mode 0700), so that
+ * neither a script whose interpreter is /proc/self/exe nor a link to it gets it to read or to execute;
+ * and it ends at once where its descriptor 3 is no connection.
  */
 
 #include <stdint.h>

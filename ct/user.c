@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/file.h"
 
 #define FILE_MAX (256u * 1024u)
 #define ID_TOP 65535u	/* of a container's ids; lib/ns.h gives it so many */
@@ -188,11 +189,14 @@ int lg_user_find(const char *spec, const char *passwd, const char *group, struct
 	return 0;
 }
 
-/* A fifo must not block and a device must not be opened, so that it is looked at before. */
+/*
+ * A fifo must not block, and no link of /proc may lead to what this process still has of the shim.
+ * What is there is hostile, down to a file that changes while it is read.
+ */
 static char *read_etc(const char *path)
 {
 	lg_autofree char *text = NULL;
-	lg_autoclose int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	lg_autoclose int fd = lg_open_beneath(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 	size_t len = 0;
 	struct stat st;
 	ssize_t n;

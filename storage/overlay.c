@@ -159,7 +159,7 @@ static void restore_caps(const struct __user_cap_data_struct keep[2])
  * The mount call as the container's root: file ids are set to @id, and the capabilities which
  * setfsuid() would then drop are kept. Nothing of it is left behind.
  */
-static int mount_as(uint32_t id, const char *target, const char *options)
+static int mount_as(uint32_t id, const char *target, unsigned long flags, const char *options)
 {
 	struct __user_cap_data_struct caps[2];
 	int saved = prctl(PR_GET_SECUREBITS);
@@ -176,7 +176,7 @@ static int mount_as(uint32_t id, const char *target, const char *options)
 	}
 	fsgid = (gid_t)setfsgid(id);
 	fsuid = (uid_t)setfsuid(id);
-	r = mount("overlay", target, "overlay", MS_NODEV, options) < 0 ? -errno : 0;
+	r = mount("overlay", target, "overlay", MS_NODEV | flags, options) < 0 ? -errno : 0;
 	restore_caps(caps);
 	setfsuid(fsuid);
 	setfsgid(fsgid);
@@ -195,7 +195,9 @@ static int mount_overlay(const struct lg_overlay *ov, const struct layers *layer
 		     layers->upper, layers->work);
 	if (r < 0 || (size_t)r >= sizeof(options))
 		return lg_fail(err, -ENAMETOOLONG, "layer '%s'", ov->upper);
-	r = mount_as(ov->userns_fd >= 0 ? ov->id_base : 0, ov->target, options);
+	/* Shown on the host, with the ids that are on disk, a set-uid file of the guest's is the host's. */
+	r = ov->userns_fd >= 0 ? mount_as(ov->id_base, ov->target, 0, options) :
+				 mount_as(0, ov->target, MS_NOSUID, options);
 	return r < 0 ? lg_fail(err, r, "mount overlay on '%s'", ov->target) : 0;
 }
 

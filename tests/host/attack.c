@@ -9,7 +9,9 @@
 #include <errno.h>
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stddef.h>
 #include <linux/audit.h>
 #include <linux/loop.h>
@@ -167,7 +169,7 @@ static int try_rlimit(char **arg)
 	return answer(syscall(SYS_prlimit64, 0, (int)number(arg[0]), &lim, NULL));
 }
 
-static int try_sethostid(char **arg)
+static int try_settime(char **arg)
 {
 	struct timespec ts = { .tv_sec = number(arg[0]) };
 
@@ -468,7 +470,10 @@ static bool readable(const char *path)
 	return n >= 0 || fd >= 0;
 }
 
-/* What /proc/PID/exe is: ours, or a program of the host's? Only a program of ours has this inode number. */
+/*
+ * Is this a process that is still the host's: its program hidden from us, or none of ours? A process that is
+ * entered turns from that into one of ours and never back, so who asks after he got something knows.
+ */
 static bool is_foreign(pid_t pid)
 {
 	char path[64], name[300];
@@ -478,7 +483,7 @@ static bool is_foreign(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
 	n = readlink(path, name, sizeof(name) - 1);
 	if (n < 0)
-		return false;
+		return errno == EACCES || errno == EPERM;
 	name[n] = '\0';
 	return stat(path, &st) < 0 || stat(name, &seen) < 0 || st.st_ino != seen.st_ino ||
 	       st.st_dev != seen.st_dev;
@@ -504,11 +509,6 @@ static void look_at(pid_t pid, unsigned int *found)
 		}
 		ptrace(PTRACE_DETACH, pid, NULL, NULL);
 	}
-}
-
-static bool is_number(const char *text)
-{
-	return *text && text[strspn(text, "0123456789")] == '\0';
 }
 
 /*
@@ -551,7 +551,133 @@ static int list_fds(char **arg)
 		to[n] = '\0';
 		printf("%d %s\n", fd, to);
 	}
-	return is_number("0") ? 0 : 1;
+	return 0;
+}
+
+/* ---- what can be written ---- */
+
+static bool is_pid_folder(const char *path)
+{
+	const char *name = path + strlen("/proc/");
+
+	return strncmp(path, "/proc/", strlen("/proc/")) == 0 &&
+	       ((*name >= '0' && *name <= '9') || strncmp(name, "self", 4) == 0 ||
+		strncmp(name, "thread-self", 11) == 0);
+}
+
+static int show_writable(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	int fd;
+
+	(void)ftw;
+	if (is_pid_folder(path))
+		return FTW_SKIP_SUBTREE;
+	if (type != FTW_F || !S_ISREG(st->st_mode))
+		return FTW_CONTINUE;
+	fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd >= 0) {
+		printf("%s\n", path);
+		close(fd);
+	}
+	return FTW_CONTINUE;
+}
+
+/* writable DIR: files below that the kernel opens for writing; processes' own left out */
+static int list_writable(char **arg)
+{
+	return nftw(arg[0], show_writable, 64, FTW_PHYS | FTW_MOUNT | FTW_ACTIONRETVAL) < 0;
+}
+
+/* ---- both sides of a connection ---- */
+
+static bool make_address(char **arg, struct sockaddr_in *sa)
+{
+	memset(sa, 0, sizeof(*sa));
+	sa->sin_family = AF_INET;
+	sa->sin_port = htons((uint16_t)number(arg[1]));
+	return inet_pton(AF_INET, arg[0], &sa->sin_addr) == 1;
+}
+
+/* connect ADDRESS PORT: within two seconds */
+static int try_connect(char **arg)
+{
+	struct timeval patience = { .tv_sec = 2 };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in sa;
+
+	if (!make_address(arg, &sa))
+		return 2;
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	return answer(connect(fd, (const struct sockaddr *)&sa, sizeof(sa)));
+}
+
+/* listen ADDRESS PORT NAME: there, and on the abstract unix socket NAME, until stdin ends */
+static int listen_both(char **arg)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	size_t len = strlen(arg[2]);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+	int ufd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in sa;
+
+	memcpy(un.sun_path + 1, arg[2], len);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (!make_address(arg, &sa) || bind(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0 ||
+	    listen(fd, 16) < 0 ||
+	    bind(ufd, (const struct sockaddr *)&un,
+		 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len)) < 0 ||
+	    listen(ufd, 16) < 0)
+		return answer(-1);
+	errno = 0;
+	return hold(0);
+}
+
+/* ---- the neighbour ---- */
+
+static long long now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000LL + ts.tv_nsec / 1000;
+}
+
+/* What a living server does: a process, a file, an answer. */
+static bool beat_once(const char *path)
+{
+	pid_t pid = fork();
+	int status, fd;
+
+	if (pid == 0)
+		_exit(7);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || WEXITSTATUS(status) != 7)
+		return false;
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, "beat", 4) != 4)
+		return false;
+	close(fd);
+	return true;
+}
+
+/* beat FILE: fifty times a second until stdin ends; then "N beats, M failed, worst W us" */
+static int beat(char **arg)
+{
+	struct pollfd in = { .fd = 0, .events = POLLIN };
+	unsigned int n = 0, failed = 0;
+	long long worst = 0;
+
+	printf("beating\n");
+	fflush(stdout);
+	while (poll(&in, 1, 20) == 0) {
+		long long begin = now_us(), took;
+
+		failed += !beat_once(arg[0]);
+		took = now_us() - begin;
+		worst = took > worst ? took : worst;
+		n++;
+	}
+	printf("%u beats, %u failed, worst %lld us\n", n, failed, worst);
+	return 0;
 }
 
 static const struct {
@@ -563,9 +689,11 @@ static const struct {
 	{ "mount", 4, try_mount },	{ "remount", 1, try_remount }, { "signal", 1, try_signal },
 	{ "ptrace", 1, try_ptrace },	{ "setns", 1, try_setns },     { "parent", 1, try_parent },
 	{ "socket", 3, try_socket },	{ "abstract", 1, try_abstract }, { "setxattr", 3, try_setxattr },
-	{ "filecap", 2, try_filecap },	{ "rlimit", 2, try_rlimit },   { "settime", 1, try_sethostid },
+	{ "filecap", 2, try_filecap },	{ "rlimit", 2, try_rlimit },   { "settime", 1, try_settime },
 	{ "loop", 1, try_loop },	{ "handle", 1, try_handle },   { "keyring", 1, try_keyring },
 	{ "bpf", 1, try_bpf },		{ "catch", 1, catch_entering }, { "fds", 0, list_fds },
+	{ "writable", 1, list_writable }, { "connect", 2, try_connect }, { "listen", 3, listen_both },
+	{ "beat", 1, beat },
 };
 
 int main(int argc, char **argv)

@@ -12,6 +12,7 @@
 #   LODGE_DATADIR         recipes (default with LODGE_BIN_DIR: the source tree)
 #   LODGE_TEMPLATE_STORE  a folder with built templates (NAME/manifest, NAME/rootfs)
 #   LG_PROBE              the built tests/host/probe.c (default: compiled here)
+#   LG_HELPERS            a folder with the other helpers, built (default: compiled when needed)
 #   LG_MUST_RUN=1         a test that cannot run fails
 #   LG_NO_INTERNET=1      this host has no way out, so tests that need one are skipped even so
 #   LG_SHARED_HOST=1      others work on this host: compare only what bears this daemon's tag
@@ -280,6 +281,12 @@ make_probe() {
 	fi
 }
 
+# helper NAME: compile tests/host/NAME.c where it is not there yet; sets HELPER to the program
+helper() {
+	HELPER=${LG_HELPERS:-$LG_STATE}/$1
+	[ -x "$HELPER" ] || cc -D_GNU_SOURCE -O1 -static -o "$HELPER" "$HERE/$1.c"
+}
+
 # host_down: end everything and compare. Fails when something is left behind.
 host_down() {
 	[ -n "${LG_STATE:-}" ] || return 0
@@ -364,6 +371,12 @@ in_ct() {
 
 put_probe() {
 	lodge exec "$1" -- sh -c 'cat >/bin/probe && chmod 0755 /bin/probe' <"$LG_PROBE"
+}
+
+# put_helper ID NAME: into its /bin
+put_helper() {
+	helper "$2"
+	lodge exec "$1" -- sh -c "cat >/bin/$2 && chmod 0755 /bin/$2" <"$HELPER"
 }
 
 # ---- what a test says ---------------------------------------------------------------------
