@@ -27,6 +27,7 @@
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -43,6 +44,14 @@
 #include <unistd.h>
 
 #define COUNT(a) (sizeof(a) / sizeof(a[0]))
+
+static long long now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000LL + ts.tv_nsec / 1000;
+}
 
 static int answer(long r)
 {
@@ -485,8 +494,26 @@ static bool is_foreign(pid_t pid)
 	if (n < 0)
 		return errno == EACCES || errno == EPERM;
 	name[n] = '\0';
-	return stat(path, &st) < 0 || stat(name, &seen) < 0 || st.st_ino != seen.st_ino ||
-	       st.st_dev != seen.st_dev;
+	if (stat(path, &st) < 0)
+		return false;	/* it has just ended */
+	return stat(name, &seen) < 0 || st.st_ino != seen.st_ino || st.st_dev != seen.st_dev;
+}
+
+/* A zombie is there until it is reaped, and shows nothing more. */
+static bool is_over(pid_t pid)
+{
+	char path[64], text[256];
+	const char *name_end;
+	int fd, n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : (int)read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		(void)close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	name_end = strrchr(text, ')');
+	return !name_end || strncmp(name_end, ") Z", 3) == 0 || strncmp(name_end, ") X", 3) == 0;
 }
 
 static void look_at(pid_t pid, unsigned int *found)
@@ -513,26 +540,49 @@ static void look_at(pid_t pid, unsigned int *found)
 
 /*
  * catch SECONDS: look at every process that comes up, as fast as possible; prints what of the host could be
- * opened, then "seen N found M". Newer pids are higher, so only those are looked at.
+ * opened, then "seen N found M". Pids count up, so the next one is watched for.
  */
 static int catch_entering(char **arg)
 {
-	time_t end = time(NULL) + number(arg[0]);
+	long long end = now_us() + number(arg[0]) * 1000000;
 	unsigned int seen = 0, found = 0;
-	pid_t last = getpid();
+	pid_t next = getpid() + 1;
 
-	while (time(NULL) < end) {
-		for (pid_t pid = last + 1; pid < last + 24; pid++) {
+	while (now_us() < end) {
+		for (pid_t pid = next; pid < next + 64; pid++) {
 			if (kill(pid, 0) < 0)
 				continue;
-			for (int i = 0; i < 200 && kill(pid, 0) == 0; i++)
-				look_at(pid, &found);
 			seen++;
-			last = pid;
+			next = pid + 1;
+			while (kill(pid, 0) == 0 && now_us() < end && getpgid(pid) >= 0 &&
+			       !is_over(pid))
+				look_at(pid, &found);
+			break;
 		}
 	}
 	printf("seen %u found %u\n", seen, found);
 	return 0;
+}
+
+static int nap(char **arg)
+{
+	(void)arg;
+	return usleep(200000);
+}
+
+/* vanish: become a program that is no file of the container's, for a moment */
+static int vanish(char **arg)
+{
+	char *argv[] = { "attack", "nap", NULL }, *envp[] = { NULL }, buf[65536];
+	int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), to = memfd_create("gone", MFD_CLOEXEC);
+	ssize_t n;
+
+	(void)arg;
+	while ((n = read(from, buf, sizeof(buf))) > 0)
+		if (write(to, buf, (size_t)n) != n)
+			return 3;
+	fexecve(to, argv, envp);
+	return answer(-1);
 }
 
 /* fds: what a program that was entered has open besides its three streams, and where these lead */
@@ -634,14 +684,6 @@ static int listen_both(char **arg)
 
 /* ---- the neighbour ---- */
 
-static long long now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000LL + ts.tv_nsec / 1000;
-}
-
 /* What a living server does: a process, a file, an answer. */
 static bool beat_once(const char *path)
 {
@@ -693,7 +735,7 @@ static const struct {
 	{ "loop", 1, try_loop },	{ "handle", 1, try_handle },   { "keyring", 1, try_keyring },
 	{ "bpf", 1, try_bpf },		{ "catch", 1, catch_entering }, { "fds", 0, list_fds },
 	{ "writable", 1, list_writable }, { "connect", 2, try_connect }, { "listen", 3, listen_both },
-	{ "beat", 1, beat },
+	{ "beat", 1, beat },		{ "nap", 0, nap },	       { "vanish", 0, vanish },
 };
 
 int main(int argc, char **argv)
