@@ -31,6 +31,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -172,10 +173,9 @@ static int try_filecap(char **arg)
 
 static int try_rlimit(char **arg)
 {
-	struct rlimit { unsigned long cur, max; } lim = { strtoul(arg[1], NULL, 0),
-							  strtoul(arg[1], NULL, 0) };
+	struct rlimit lim = { strtoul(arg[1], NULL, 0), strtoul(arg[1], NULL, 0) };
 
-	return answer(syscall(SYS_prlimit64, 0, (int)number(arg[0]), &lim, NULL));
+	return answer(setrlimit((unsigned int)number(arg[0]), &lim));
 }
 
 static int try_settime(char **arg)
@@ -236,7 +236,13 @@ static int hold(long n)
 static long many(char **arg, int (*one)(char **arg))
 {
 	long n = 0, max = number(arg[0]);
+	struct rlimit files;
 
+	/* So that it is not the number of open files that ends it where there is more to be had. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 	errno = 0;
 	while (n < max && one(arg + 1) >= 0)
 		n++;
@@ -399,7 +405,12 @@ static int one_mount(char **arg)
 
 static int one_tmpfs(char **arg)
 {
-	return mount("none", arg[0], "tmpfs", 0, NULL);
+	static int n;
+	char path[300];
+
+	snprintf(path, sizeof(path), "%s/t%d", arg[0], n++);
+	mkdir(path, 0755);
+	return mount("none", path, "tmpfs", 0, NULL);
 }
 
 static int one_cgroup(char **arg)

@@ -1,0 +1,236 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# As much as one can take of everything: it ends somewhere, the neighbour goes on and the host is well.
+# shellcheck disable=SC2154,SC2016 # bats sets them; single quotes are expanded inside
+
+load lib
+
+setup_file() {
+	host_up
+	need template busybox
+	ct 102 --memory 128M --tasks 200
+	put_helper 102 attack
+}
+teardown_file() { host_down; }
+
+setup() {
+	ct 101 --memory 96M --swap 0 --tasks 150 --ip auto
+	put_helper 101 attack
+	put_probe 101
+	start_beat
+}
+
+teardown() {
+	tell_more
+	exec 7>&- 8>&-
+	lodge destroy --force 101 >/dev/null
+}
+
+# The neighbour does something fifty times a second, and says at the end how it went.
+start_beat() {
+	mkfifo "$BATS_TEST_TMPDIR/beat.in"
+	lodge exec 102 -- attack beat /root/beat <"$BATS_TEST_TMPDIR/beat.in" >"$BATS_TEST_TMPDIR/beat" 3>&- &
+	BEAT=$!
+	exec 7>"$BATS_TEST_TMPDIR/beat.in"
+	wait_for 10 grep -q beating "$BATS_TEST_TMPDIR/beat"
+}
+
+# neighbour_is_well WHAT: it has not failed once; the worst it took is told, not judged
+neighbour_is_well() {
+	local beats
+	exec 7>&-
+	wait "$BEAT"
+	beats=$(tail -n 1 "$BATS_TEST_TMPDIR/beat")
+	like "$beats" '^[1-9][0-9]* beats, 0 failed' "the neighbour"
+	echo "# $1: neighbour: $beats" >&3
+	is "$(lodge exec 102 -- echo alive </dev/null)" alive "the neighbour, entered"
+}
+
+# One whose memory is used up by what belongs to no process loses its init in the end; the loss is its own.
+up_again() {
+	[ "$(field 101 .state)" = running ] || lodge start 101 >/dev/null
+}
+
+# take WHAT N [ARG]: hold as much as one gets, at most N; sets GOT and WHY
+take() {
+	up_again
+	mkfifo "$BATS_TEST_TMPDIR/take.in"
+	lodge exec 101 -- attack "$@" <"$BATS_TEST_TMPDIR/take.in" >"$BATS_TEST_TMPDIR/take" 2>&1 3>&- 7>&- &
+	TAKER=$!
+	exec 8>"$BATS_TEST_TMPDIR/take.in"
+	wait_for 60 taken || fail "neither an end nor a refusal: $(cat "$BATS_TEST_TMPDIR/take")"
+	# Killed for its memory it says nothing.
+	read -r GOT WHY <"$BATS_TEST_TMPDIR/take" || { GOT=0 && WHY=killed; }
+	echo "# $1${3:+ }${3:-}: $GOT, then $WHY" >&3
+}
+
+taken() {
+	[ -s "$BATS_TEST_TMPDIR/take" ] || is_no_more "$TAKER"
+}
+
+let_go() {
+	exec 8>&-
+	wait "$TAKER" || [ $? -ne 124 ]
+	rm -f "$BATS_TEST_TMPDIR/take.in" "$BATS_TEST_TMPDIR/take"
+}
+
+# The neighbour gets NUMBER of the same.
+neighbour_gets() {
+	is "$(lodge exec 102 -- attack "$@" </dev/null)" "$2 -" "what is left of $1 for the neighbour"
+}
+
+host_is_well() {
+	lodge list >/dev/null
+	sh -c : && [ -n "$(mktemp -u)" ]
+	: >"$BATS_TEST_TMPDIR/file"
+}
+
+@test "a fork bomb ends at its tasks" {
+	lodge exec 101 -- sh -c 'b() { b | b & }; b' </dev/null >/dev/null 2>&1 3>&- 7>&- &
+	local bomb=$!
+	sleep 3
+	local tasks
+	tasks=$(cgroup_value pids 101 pids.current pids.current)
+	[ "$tasks" -le 150 ] || fail "$tasks tasks"
+	host_is_well
+	neighbour_is_well "fork bomb ($tasks tasks)"
+	timeout 30 "$LG_LODGE" stop --fast 101
+	wait "$bomb" || true
+	lodge start 101
+}
+
+@test "a memory bomb is killed inside" {
+	run in_ct 101 probe hog $((512 << 20))
+	is "$status" 137 "the bomb"
+	host_is_well
+	neighbour_is_well "memory bomb"
+}
+
+@test "many memory bombs at once are killed inside" {
+	local i
+	for i in 1 2 3 4 5 6; do
+		lodge exec 101 -- sh -c 'probe hog 80000000; true' </dev/null >/dev/null 2>&1 3>&- 7>&- &
+	done
+	sleep 2
+	host_is_well
+	neighbour_is_well "memory bombs"
+	lodge stop --fast 101
+	wait
+	lodge start 101
+}
+
+@test "bytes in every tmpfs are its memory, or the file system is full" {
+	local dir
+	for dir in /run /dev /dev/shm; do
+		take bytes 100000 "$dir/big"
+		[ "$GOT" -lt 1600 ] || fail "$((GOT * 64)) KiB in $dir"
+		let_go
+		in_ct 101 rm -f "$dir/big"
+	done
+	up_again
+	in_ct 101 sh -c 'mkdir -p /mnt/t && mount -t tmpfs -o size=10G none /mnt/t'
+	take bytes 100000 /mnt/t/big
+	[ "$GOT" -lt 1600 ] || fail "$((GOT * 64)) KiB in a tmpfs of its own"
+	let_go
+	host_is_well
+	neighbour_is_well "tmpfs"
+}
+
+@test "inodes in every tmpfs are its memory, or the file system is full" {
+	local dir
+	for dir in /run /dev /dev/shm /mnt/t; do
+		in_ct 101 sh -c 'mkdir -p /mnt/t && mount -t tmpfs -o nr_inodes=0 none /mnt/t'
+		take files 300000 "$dir"
+		[ "$GOT" -lt 300000 ] || fail "$GOT files in $dir"
+		let_go
+		lodge restart --fast 101 >/dev/null
+	done
+	host_is_well
+	neighbour_is_well "inodes"
+}
+
+@test "inotify instances and watches are counted for each container alone" {
+	local max
+	max=$(</proc/sys/fs/inotify/max_user_instances)
+	take inotify $((max + 100))
+	[ "$GOT" -le "$max" ]
+	neighbour_gets inotify 20
+	# The host's root has his own.
+	helper attack
+	is "$("$HELPER" inotify 5 </dev/null)" "5 -" "the host"
+	let_go
+	neighbour_is_well "inotify"
+}
+
+@test "terminals of its /dev/pts end where its mount says; the neighbour and the host have theirs" {
+	take ptys 2000 /dev/pts
+	[ "$GOT" -le 1024 ] || fail "$GOT terminals"
+	neighbour_gets ptys 20 /dev/pts
+	script -qec "$LG_LODGE exec -t 102 -- tty" /dev/null </dev/null | grep -q /dev/pts/
+	[ -n "$(script -qec tty /dev/null </dev/null)" ]
+	let_go
+	neighbour_is_well "terminals"
+}
+
+@test "keys of the kernel cannot be made" {
+	is "$(lodge exec 101 -- attack keys 10 </dev/null)" "0 ENOSYS" "keys"
+	neighbour_is_well "keys"
+}
+
+@test "message queues, shared memory and pipes end at its limits" {
+	take mqueues 20000
+	[ "$GOT" -lt 20000 ]
+	neighbour_gets mqueues 5
+	let_go
+	take shm 2000
+	[ "$GOT" -lt 100 ] || fail "$GOT MiB of shared memory"
+	let_go
+	lodge restart --fast 101 >/dev/null
+	take pipes 20000
+	[ "$GOT" -lt 20000 ]
+	neighbour_gets pipes 20
+	let_go
+	host_is_well
+	neighbour_is_well "queues, shared memory, pipes"
+}
+
+@test "timers, queued signals, watched files, open files and locks end at its limits" {
+	local what
+	for what in "timers 1000000" "signals 1000000" "epoll 1000000" "opens 1000000 /etc/passwd"; do
+		# shellcheck disable=SC2086 # words
+		take $what
+		[ "$GOT" -lt 1000000 ] || fail "no end of $what"
+		# shellcheck disable=SC2086
+		neighbour_gets ${what%% *} 50 ${what##*1000000}
+		let_go
+	done
+	host_is_well
+	neighbour_is_well "timers, signals, files"
+}
+
+@test "namespaces and mounts end at its limits, and leave the neighbour his" {
+	local kind
+	for kind in uts ipc cgroup net mnt; do
+		take namespaces 20000 "$kind"
+		[ "$GOT" -lt 20000 ] || fail "$GOT $kind namespaces"
+		neighbour_gets namespaces 10 "$kind"
+		let_go
+	done
+	up_again
+	in_ct 101 mkdir -p /mnt/m
+	take tmpfs 200000 /mnt/m
+	[ "$GOT" -lt 200000 ] || fail "$GOT mounts"
+	let_go
+	host_is_well
+	lodge stop --fast 101
+	neighbour_is_well "namespaces and mounts"
+}
+
+@test "cgroups of its own are bounded" {
+	take cgroups 100000 /sys/fs/cgroup
+	[ "$GOT" -lt 5000 ] || fail "$GOT cgroups"
+	neighbour_gets cgroups 10 /sys/fs/cgroup
+	let_go
+	lodge stop --fast 101
+	neighbour_is_well "cgroups"
+}
