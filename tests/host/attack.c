@@ -596,6 +596,15 @@ static int vanish(char **arg)
 	return answer(-1);
 }
 
+/* forkbomb: until it is killed */
+static int forkbomb(char **arg)
+{
+	(void)arg;
+	while (fork() >= -1)
+		continue;
+	return 0;
+}
+
 /* fds: what a program that was entered has open besides its three streams, and where these lead */
 static int list_fds(char **arg)
 {
@@ -747,6 +756,7 @@ static const struct {
 	{ "bpf", 1, try_bpf },		{ "catch", 1, catch_entering }, { "fds", 0, list_fds },
 	{ "writable", 1, list_writable }, { "connect", 2, try_connect }, { "listen", 3, listen_both },
 	{ "beat", 1, beat },		{ "nap", 0, nap },	       { "vanish", 0, vanish },
+	{ "forkbomb", 0, forkbomb },
 };
 
 int main(int argc, char **argv)
