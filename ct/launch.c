@@ -99,6 +99,7 @@ int lg_start_parse(struct lg_msg *m, struct lg_start *ret, struct lg_err *err)
 	ret->keep_caps = lg_msg_get_u64(m, "keep_caps", 0);
 	ret->run_size = lg_msg_get_u64(m, "run_size", RUN_SIZE_DEFAULT);
 	ret->tmp_size = lg_msg_get_u64(m, "tmp_size", RUN_SIZE_DEFAULT);
+	ret->ptys = lg_msg_get_u64(m, "ptys", 0);
 	ret->cgroup_fd = lg_msg_take_fd(m, 0);
 	ret->leaf_fd = lg_msg_take_fd(m, 1);
 	ret->seccomp_fd = lg_msg_take_fd(m, 2);

@@ -106,24 +106,6 @@ static int open_target(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-static int set_options(int fs, const struct row *row, uint64_t size)
-{
-	char text[24];
-
-	/* What the first column of /proc/mounts shows. */
-	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", row->type, 0) < 0)
-		return -errno;
-	for (const char *const *o = row->options; *o; o += 2)
-		if (fsconfig(fs, FSCONFIG_SET_STRING, o[0], o[1], 0) < 0)
-			return -errno;
-	if (size) {
-		snprintf(text, sizeof(text), "%" PRIu64, size);
-		if (fsconfig(fs, FSCONFIG_SET_STRING, "size", text, 0) < 0)
-			return -errno;
-	}
-	return fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ? -errno : 0;
-}
-
 static uint64_t size_of_row(const struct row *row, const struct lg_start *start)
 {
 	switch (row->size) {
@@ -137,6 +119,35 @@ static uint64_t size_of_row(const struct row *row, const struct lg_start *start)
 	}
 }
 
+static int set_number(int fs, const char *key, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, value);
+	return fsconfig(fs, FSCONFIG_SET_STRING, key, text, 0) < 0 ? -errno : 0;
+}
+
+static int set_options(int fs, const struct row *row, const struct lg_start *start)
+{
+	uint64_t size = size_of_row(row, start);
+	bool is_devpts = strcmp(row->type, "devpts") == 0;
+	int r = 0;
+
+	/* What the first column of /proc/mounts shows. */
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", row->type, 0) < 0)
+		return -errno;
+	for (const char *const *o = row->options; *o; o += 2)
+		if (fsconfig(fs, FSCONFIG_SET_STRING, o[0], o[1], 0) < 0)
+			return -errno;
+	if (size)
+		r = set_number(fs, "size", size);
+	if (r == 0 && is_devpts && start->ptys)
+		r = set_number(fs, "max", start->ptys);	/* the last one counts */
+	if (r < 0)
+		return r;
+	return fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ? -errno : 0;
+}
+
 static int mount_row(const struct row *row, const struct lg_start *start, int *ret_mount)
 {
 	unsigned int attrs = row->attrs;
@@ -147,7 +158,7 @@ static int mount_row(const struct row *row, const struct lg_start *start, int *r
 
 	if (fs < 0)
 		return -errno;
-	r = set_options(fs, row, size_of_row(row, start));
+	r = set_options(fs, row, start);
 	if (r < 0)
 		return r;
 	if (row->nested_writable && start->nesting)

@@ -82,6 +82,7 @@ enum lg_proto {
  *	seccomp		0/1
  *	keep_caps	decimal bit mask of the capabilities in the bounding set
  *	run_size tmp_size	decimal bytes: sizes of the tmpfs on /run and on /dev/shm
+ *	ptys		how many pseudo-terminals it may open; left out: a default
  *	apparmor	profile to change to, where this kernel has it; absent: none
  *	rlimit*		"RESOURCE SOFT HARD": numbers (18446744073709551615: unlimited), instead of the usual limit
  *	sysctl*		"PATH\nVALUE": below /proc/sys, written inside when the network is there

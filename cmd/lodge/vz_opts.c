@@ -205,7 +205,7 @@ static const struct {
 	{ "iopslimit", NULL, iopslimit },	   { "diskspace", NULL, kib_pair },
 	{ "diskinodes", NULL, bytes_pair },	   { "kmemsize", NULL, bytes_pair },
 	{ "lockedpages", NULL, pages_pair },	   { "privvmpages", NULL, pages_pair },
-	{ "shmpages", NULL, pages_pair },	   { "vmguarpages", NULL, pages_barrier },
+	{ "shmpages", NULL, pages_limit },	   { "vmguarpages", NULL, pages_barrier },
 	{ "oomguarpages", NULL, pages_barrier },	   { "numtcpsock", NULL, bytes_pair },
 	{ "numflock", NULL, bytes_pair },	   { "numpty", NULL, bytes_pair },
 	{ "numsiginfo", NULL, bytes_pair },	   { "tcpsndbuf", NULL, bytes_pair },

@@ -160,14 +160,20 @@ static void put_paths(const struct instance *ct, struct lg_msg *m)
 	lg_msg_put(m, "scratch", folder);
 }
 
-/* A tmpfs may hold half the instance's memory; without a limit, a fixed size. */
+/* A tmpfs may hold half the instance's memory, or what was said; without a limit, a fixed size. */
 static void put_sizes(const struct instance *ct, struct lg_msg *m)
 {
-	uint64_t memory = LG_UNLIMITED;
+	uint64_t memory = LG_UNLIMITED, shm = LG_UNLIMITED, ptys = LG_UNLIMITED;
 
 	lg_setting_value(ct->conf, "memory", LG_UNLIMITED, &memory, NULL);
+	lg_setting_value(ct->conf, "shm-size", LG_UNLIMITED, &shm, NULL);
+	lg_setting_value(ct->conf, "ptys", LG_UNLIMITED, &ptys, NULL);
 	lg_msg_put_u64(m, "run_size", memory == LG_UNLIMITED ? RUN_SIZE_DEFAULT : memory / 4);
-	lg_msg_put_u64(m, "tmp_size", memory == LG_UNLIMITED ? RUN_SIZE_DEFAULT : memory / 2);
+	if (shm == LG_UNLIMITED)
+		shm = memory == LG_UNLIMITED ? RUN_SIZE_DEFAULT : memory / 2;
+	lg_msg_put_u64(m, "tmp_size", shm);
+	if (ptys != LG_UNLIMITED)
+		lg_msg_put_u64(m, "ptys", ptys);
 }
 
 static int put_caps(const struct instance *ct, struct lg_msg *m, struct lg_err *err)

@@ -284,6 +284,22 @@ cpus_of() {
 	refused 62 'no huge pages of 3MB' lodge set 101 --hugepages 3MB:6M
 }
 
+# ---- what belongs to mounts: at the next start -----------------------------------------------
+
+@test "/dev/shm has its size, and pseudo-terminals end at theirs" {
+	ct 101 --shm-size 1M --ptys 3
+	is "$(in_ct 101 df -k /dev/shm | awk 'END { print $2 }')" 1024 "KiB of /dev/shm"
+	run in_ct 101 sh -c 'exec 5<>/dev/ptmx 6<>/dev/ptmx 7<>/dev/ptmx 8<>/dev/ptmx 9<>/dev/ptmx'
+	[ "$status" -ne 0 ] || fail "five terminals of three"
+	run -0 in_ct 101 sh -c 'exec 5<>/dev/ptmx 6<>/dev/ptmx'
+	run --separate-stderr lodge set 101 --shm-size 2M
+	like "$output" 'next start: shm-size' "when"
+	vzctl set 101 --numpty 8 --save
+	lodge restart --fast 101
+	is "$(in_ct 101 df -k /dev/shm | awk 'END { print $2 }')" 2048 "KiB later"
+	run -0 in_ct 101 sh -c 'exec 5<>/dev/ptmx 6<>/dev/ptmx 7<>/dev/ptmx 8<>/dev/ptmx 9<>/dev/ptmx'
+}
+
 # ---- all of them ----------------------------------------------------------------------------
 
 @test "a file of OpenVZ's with its LONG_MAX starts, and counts" {

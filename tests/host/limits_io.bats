@@ -198,6 +198,18 @@ io_in() {
 	[ "$held" -le $((4 << 20)) ] || fail "wrote $held bytes in two seconds of 1M/s"
 }
 
+@test "a layer in an image of its own is limited on the disk that holds the image" {
+	lodge create 101 --template busybox --disk 64M
+	lodge start 101
+	put_probe 101
+	lodge set 101 --io-write 1M
+	local held
+	held=$(io_in 101 write 65536)
+	is "$(limit_of 101 wbps write_bps_device)" $((1 << 20)) "the disk's limit"
+	[ "$held" -le $((4 << 20)) ] || fail "wrote $held bytes in two seconds of 1M/s"
+	[ "$held" -gt 0 ] || fail "wrote nothing"
+}
+
 @test "a rate below what the kernel can do is refused" {
 	ct 101
 	refused 21 'io-write: less than 4096' lodge set 101 --io-write 100

@@ -50,6 +50,8 @@ static const struct {
 	{ "cpuunits", "7", -ERANGE, NULL, NULL },
 	{ "cpuweight", "200", 0, "cpu-weight", "200" },
 	{ "cpus", "2", 0, "cpus-seen", "2" },
+	{ "shmpages", "100:16384", 0, "shm-size", "67108864" },
+	{ "numpty", "16", 0, "ptys", "16:16" },
 	{ "cpumask", "0-2,7", 0, "cpumask", "0-2,7" },
 	{ "cpumask", "auto", 0, "cpumask", "auto" },
 	{ "cpumask", "some", -EINVAL, NULL, NULL },
