@@ -238,3 +238,20 @@ at_its_tasks() {
 	lodge stop --fast 101
 	neighbour_is_well "cgroups"
 }
+
+@test "bytes and inodes of its disk end where its limits are" {
+	lodge create 103 --template busybox --disk 48M --inodes 4096 --memory 96M --tasks 100 >/dev/null
+	lodge start 103 >/dev/null
+	put_helper 103 attack
+	local got
+	got=$(lodge exec 103 -- attack bytes 100000 /root/big </dev/null)
+	like "$got" '^[0-9]+ ENOSPC$' "bytes"
+	[ "${got% *}" -lt 800 ] || fail "$((${got% *} * 64)) KiB"
+	in_ct 103 rm -f /root/big
+	got=$(lodge exec 103 -- attack files 100000 /root </dev/null)
+	like "$got" '^[0-9]+ ENOSPC$' "inodes"
+	[ "${got% *}" -le 4096 ] || fail "${got% *} files"
+	host_is_well
+	lodge destroy --force 103
+	neighbour_is_well "disk"
+}
