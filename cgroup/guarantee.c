@@ -3,8 +3,8 @@
 /*
  * How it works: on cgroup2 an instance's memory.min protects it only as far as every cgroup above it
  * is protected. So TOP, and what is above it up to the hierarchy's root, get the sum of what
- * the instances were guaranteed. Cgroups that are not lodge's own are only raised, as others may
- * have said something there.
+ * the instances were guaranteed; again when one goes, and when the daemon starts. Cgroups that are not
+ * lodge's own (system.slice) are only raised, as others may have said something there.
  */
 
 #include <errno.h>
@@ -21,7 +21,6 @@
 
 #define FILE_MIN "memory.min"
 #define UP_MAX 16		/* levels above TOP */
-#define LEVELS_OF_OURS 2	/* the unit and its slice, see packaging/lodge-containers.service.in */
 #define HOST_KEEPS 10u		/* percent of the memory that cannot be given away */
 
 struct sum {
@@ -63,6 +62,23 @@ static int raise_to(int dir, uint64_t want, bool ours)
 	return lg_cg_write(dir, "", FILE_MIN, text);
 }
 
+/* TOP, and above it what bears our name: nobody else has a say in lodge-containers.service. */
+static bool is_ours(const struct lg_cg_host *host, int up)
+{
+	const char *end = host->v2.path + strlen(host->v2.path), *at = end;
+
+	for (; up >= 0; up--) {
+		end = at;
+		while (at > host->v2.path && at[-1] != '/')
+			at--;
+		if (at == end)
+			return false;
+		if (up > 0)
+			at--;
+	}
+	return strncmp(at, "lodge", 5) == 0;
+}
+
 void lg_guarantees_pass_on(struct lg_cg_host *host)
 {
 	lg_autoclose int dir = -1;
@@ -71,10 +87,9 @@ void lg_guarantees_pass_on(struct lg_cg_host *host)
 		return;
 	dir = openat(host->v2.top, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	for (int up = 0; dir >= 0 && up <= UP_MAX; up++) {
-		bool ours = up == 0 || (host->delegated && up <= LEVELS_OF_OURS);
 		int above;
 
-		if (raise_to(dir, guaranteed_in(dir, NULL), ours) < 0)
+		if (raise_to(dir, guaranteed_in(dir, NULL), up == 0 || is_ours(host, up)) < 0)
 			return;
 		above = openat(dir, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		lg_close(dir);

@@ -35,6 +35,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cgroup/limits.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
@@ -364,6 +365,7 @@ int lg_cg_host_new(const char *top, struct lg_cg_host **ret, struct lg_err *err)
 		r = place_v2(host, mounts, &where, err);
 	if (r < 0)
 		return r;
+	lg_guarantees_pass_on(host);
 	*ret = lg_take_ptr(&host);
 	return 0;
 }

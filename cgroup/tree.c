@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cgroup/limits.h"
 #include "lib/cleanup.h"
 
 #define DIR_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW)
@@ -241,13 +242,17 @@ int lg_cg_retire(struct lg_cg_host *host, const char *name, const char *spare,
 int lg_cg_remove(struct lg_cg_host *host, const char *name, struct lg_err *err)
 {
 	int r = lg_cg_check_name(name, false, err);
+	uint64_t guaranteed = 0;
 	int first = 0;
 
 	if (r < 0)
 		return r;
+	(void)lg_cg_read_number(host->v2.top, name, "memory.min", &guaranteed);
 	r = lg_cg_rmtree(host->v2.top, name);
 	if (r < 0)
 		return lg_fail(err, r, "remove cgroup %s/%s", host->v2.path, name);
+	if (guaranteed)
+		lg_guarantees_pass_on(host);
 	for (unsigned int i = 0; i < host->nv1; i++) {
 		r = lg_cg_rmtree(host->v1[i].top, name);
 		if (r < 0 && first == 0)

@@ -74,6 +74,9 @@ static void check_cgroups(struct report *r)
 		{ "memory", "memory and swap limits have no effect and are refused" },
 		{ "cpu", "CPU limits have no effect and are refused" },
 		{ "pids", "limits of tasks have no effect and are refused" },
+		{ "cpuset", "--cpus-seen, --cpumask and --nodemask are refused" },
+		{ "io", "limits of disks are refused" },
+		{ "hugetlb", "limits of huge pages are refused" },
 	};
 	bool hybrid = lg_cg_is_hybrid(r->d->cg);
 

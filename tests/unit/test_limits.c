@@ -391,6 +391,25 @@ START_TEST(those_above_are_guaranteed_the_sum)
 }
 END_TEST
 
+START_TEST(a_guarantee_goes_all_the_way_up_and_lowers_only_what_is_ours)
+{
+	run("mkdir -p slice/lodge-containers.service && mv top slice/lodge-containers.service/lodge "
+	    "&& cd slice && printf 999999 >memory.min && cd lodge-containers.service && "
+	    "printf 999999 >memory.min && cd lodge && printf 999999 >memory.min && "
+	    "printf 4096 >101/memory.min && printf 100000 >102/memory.min");
+	snprintf(host.v2.path, sizeof(host.v2.path), "%s/slice/lodge-containers.service/lodge",
+		 folder);
+	lg_guarantees_pass_on(&host);
+	holds("", "memory.min", "104096");
+	holds("..", "memory.min", "104096");
+	holds("../..", "memory.min", "999999");
+	run("printf 1 >slice/memory.min");
+	lg_guarantees_pass_on(&host);
+	holds("../..", "memory.min", "104096");
+	holds("..", "memory.min", "104096");
+}
+END_TEST
+
 /* ---- CPUs ---- */
 
 static void make_cpus(const char *all, bool v1)
@@ -548,6 +567,7 @@ static void add_unified(Suite *suite)
 	tcase_add_test(tc, what_a_limit_of_a_disk_comes_to_is_told);
 	tcase_add_test(tc, a_promise_that_cannot_be_kept_is_no_failure);
 	tcase_add_test(tc, those_above_are_guaranteed_the_sum);
+	tcase_add_test(tc, a_guarantee_goes_all_the_way_up_and_lowers_only_what_is_ours);
 	tcase_add_test(tc, cpus_go_round);
 	tcase_add_test(tc, cpus_and_nodes_that_are_not_there_are_named);
 	tcase_add_test(tc, huge_pages_are_limited_by_size_and_reservation);
