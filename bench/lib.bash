@@ -23,6 +23,8 @@ die() {
 
 bench_up() {
 	[ "$EUID" -eq 0 ] || die "must run as root"
+	exec {LOCK}<"$BENCH/lib.bash"
+	flock --nonblock "$LOCK" || die "another script of bench/ runs: two would spoil each other's figures"
 	WORK=$(mktemp -d /tmp/lgb.XXXX)
 	trap bench_down EXIT
 	cc -D_GNU_SOURCE -O2 -static -o "$WORK/first" "$BENCH/first.c"

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -108,6 +109,22 @@ static void call(uint64_t count)
 {
 	for (uint64_t i = 0; i < count; i++)
 		syscall(SYS_getpid);
+}
+
+/* A call that does something, as most do. */
+static void message(uint64_t count)
+{
+	static char block[PAGE];
+	int end[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, end) < 0)
+		die("socketpair");
+	for (uint64_t i = 0; i < count; i++)
+		if (send(end[0], block, sizeof(block), 0) != (ssize_t)sizeof(block) ||
+		    recv(end[1], block, sizeof(block), 0) != (ssize_t)sizeof(block))
+			die("socketpair");
+	close(end[0]);
+	close(end[1]);
 }
 
 static void wait_for(pid_t pid, const char *what)
@@ -247,6 +264,7 @@ static const struct work {
 	{ "memory", memory, NULL, true },
 	{ "fault", fault, NULL, true },
 	{ "getpid", call, NULL, true },
+	{ "message", message, NULL, true },
 	{ "switch", pingpong, NULL, true },
 	{ "spawn", spawn, NULL, true },
 	{ "synced", file_synced, NULL, true },
