@@ -234,7 +234,7 @@ static struct reading reading_of(const struct seen *seen, const struct counter *
 	};
 }
 
-struct account *account_look(struct instance *ct, struct lg_cg_stats *use, struct reading *now)
+static struct account *look(struct instance *ct, struct lg_cg_stats *use, struct reading *now)
 {
 	struct account *a = account_of(ct);
 	int64_t at = time(NULL);
@@ -262,14 +262,22 @@ struct account *account_look(struct instance *ct, struct lg_cg_stats *use, struc
 	a->looked_at = at;
 	if (use)
 		*use = seen.use;
-	if (a->dirty && at >= a->written_at + WRITE_EVERY_S)
+	return a;
+}
+
+struct account *account_look(struct instance *ct, struct lg_cg_stats *use, struct reading *now)
+{
+	struct account *a = look(ct, use, now);
+
+	if (a && a->dirty && a->looked_at >= a->written_at + WRITE_EVERY_S)
 		account_save(ct);
 	return a;
 }
 
+/* A stop waits for this: written once. */
 void account_close(struct instance *ct)
 {
-	struct account *a = account_look(ct, NULL, NULL);
+	struct account *a = look(ct, NULL, NULL);
 
 	if (a)
 		a->dirty = true;
