@@ -13,7 +13,6 @@
 #include "ct/mounts.h"
 #include "lib/cleanup.h"
 
-#define OWN LG_OWN_FOLDER "/nodes"	/* for the time of a start */
 #define NODES_MAX "256"
 
 /* The nodes that every program may count on, and that give nothing away. */
@@ -142,39 +141,39 @@ static int make_folders(char *path)
 	return 0;
 }
 
-static int bind_own_one(const char *field, unsigned int i, struct lg_err *err)
+static int bind_own_one(int own, const char *field, unsigned int i, struct lg_err *err)
 {
-	char source[40], target[200];
+	char source[12], target[200];
 	struct lg_node node;
 	int r = lg_node_parse(field, &node, err);
 
 	if (r < 0)
 		return r;
-	snprintf(source, sizeof(source), OWN "/%u", i);
+	snprintf(source, sizeof(source), "%u", i);
 	if ((size_t)snprintf(target, sizeof(target), "/dev/%s", node.name) >= sizeof(target))
 		return lg_fail(err, -ENAMETOOLONG, "/dev/%s", node.name);
 	r = make_folders(target);
 	if (r == 0)
-		r = bind_node(AT_FDCWD, source, target);
+		r = bind_node(own, source, target);
 	return r < 0 ? lg_fail(err, r, "make %s", target) : 0;
 }
 
-/* A mount can be cloned only where it is attached, and in our own namespace: for the while it is. */
-static int bind_own(const struct lg_start *start, int own, struct lg_err *err)
+/*
+ * A mount can be cloned only where it is attached, and in our own namespace: over the host's /dev, which is
+ * detached later with all of the host's. An umount of its own would wait for a grace period.
+ */
+static int bind_own(const struct lg_start *start, int old_root, int own, struct lg_err *err)
 {
 	unsigned int i = 0;
 	int r = 0;
 
 	if (own < 0)
 		return 0;
-	if (mkdir(OWN, 0700) < 0 ||
-	    move_mount(own, "", AT_FDCWD, OWN, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+	if (move_mount(own, "", old_root, "dev", MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return lg_fail(err, -errno, "attach the device nodes");
 	for (const char *v = lg_msg_get(start->msg, "device"); r == 0 && v;
 	     v = lg_msg_next(start->msg, "device", v))
-		r = bind_own_one(v, i++, err);
-	if (umount2(OWN, MNT_DETACH) < 0 || rmdir(OWN) < 0)
-		return r < 0 ? r : lg_fail(err, -errno, "detach the device nodes");
+		r = bind_own_one(own, v, i++, err);
 	return r;
 }
 
@@ -193,7 +192,7 @@ int lg_devices_make(const struct lg_start *start, int old_root, int own, struct 
 	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
 		if (symlink(links[i].to, links[i].name) < 0)
 			return lg_fail(err, -errno, "link %s", links[i].name);
-	return bind_own(start, own, err);
+	return bind_own(start, old_root, own, err);
 }
 
 int lg_devices_console(int *ret_master, int *ret_slave, struct lg_err *err)

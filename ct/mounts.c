@@ -234,8 +234,17 @@ int lg_mounts_root(int root, int *ret_old_root, struct lg_err *err)
 
 int lg_mounts_detach_host(int old_root, struct lg_err *err)
 {
-	if (fchdir(old_root) < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+	struct stat host, root;
+
+	if (fstat(old_root, &host) < 0 || fchdir(old_root) < 0 || umount2(".", MNT_DETACH) < 0 ||
+	    chdir("/") < 0 || stat("/..", &root) < 0)
 		return lg_fail(err, -errno, "detach the host's file systems");
+	/*
+	 * umount takes what is on top: had something been mounted on the host's root, that would be gone, and the
+	 * host still on top of ours, where ".." arrives and everybody who enters.
+	 */
+	if (host.st_dev == root.st_dev && host.st_ino == root.st_ino)
+		return lg_refuse(err, -EBUSY, 0, "the host's file systems are still there");
 	return 0;
 }
 
