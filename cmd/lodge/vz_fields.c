@@ -180,16 +180,15 @@ static json_t *ubc_json(const struct vz_field *f, const json_t *i)
 			 (json_int_t)u.limit, "failcnt", (json_int_t)u.failcnt);
 }
 
-/* What is in use, in KiB or pieces; "soft:hard" of the configuration. */
+/* What is in use, as lodged's account has it; "soft:hard" of the configuration. */
 static void get_quota(const struct vz_field *f, const json_t *i, char sub, char *buf)
 {
 	const char *text = conf_value(i, f->key), *colon = text ? strchr(text, ':') : NULL;
-	bool space = strcmp(f->key, "DISKSPACE") == 0;
-	int64_t held = lg_json_int(json_object_get(i, "usage"),
-				   space ? "disk_bytes" : "disk_inodes", -1);
+	const json_t *counter = json_object_get(json_object_get(i, "ubc"), f->name);
+	int64_t held = lg_json_int(counter, "held", -1);
 
 	if (!sub && held >= 0)
-		snprintf(buf, VZ_CELL, "%" PRId64, held / (space ? 1024 : 1));
+		snprintf(buf, VZ_CELL, "%" PRId64, held);
 	if (!text || !sub)
 		return;
 	if (sub == 'h')

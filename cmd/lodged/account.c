@@ -181,6 +181,16 @@ static void read_sockets(const struct instance *ct, struct seen *seen)
 	seen->other_sockets = used > tcp + tcp6 ? used - tcp - tcp6 : 0;
 }
 
+static void read_disk(const struct instance *ct, struct seen *seen)
+{
+	struct lg_fs_usage u;
+
+	if (disk_usage(ct, &u) < 0)
+		return;
+	seen->disk_bytes = u.bytes_used;
+	seen->disk_inodes = u.inodes_used;
+}
+
 static uint64_t per_second(uint64_t now, uint64_t before, uint64_t us)
 {
 	return now == UINT64_MAX || now < before || us == 0 ?
@@ -247,6 +257,7 @@ static struct account *look(struct instance *ct, struct lg_cg_stats *use, struct
 		return NULL;
 	account_run(a, id);
 	read_sockets(ct, &seen);
+	read_disk(ct, &seen);
 	seen.private_bytes = seen.use.swap_bytes == UINT64_MAX ?
 				     seen.use.anon_bytes : sum(seen.use.anon_bytes, seen.use.swap_bytes);
 	seen.both_bytes = seen.use.swap_bytes == UINT64_MAX ?

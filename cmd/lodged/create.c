@@ -374,7 +374,11 @@ static int check_disk(struct creation *c, struct lg_err *err)
 {
 	int r = disk_limit(c->conf, &c->disk, err);
 
-	return r < 0 ? r : disk_check(c->d, &c->disk, err);
+	if (r == 0)
+		r = disk_check(c->d, &c->disk, err);
+	if (r == 0)
+		r = disk_reserve_check(c->d, err);
+	return r < 0 ? r : disk_room_check(c->d, NULL, &c->disk, err);
 }
 
 /* 1: something has to be waited for; the call comes again. */

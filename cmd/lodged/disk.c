@@ -93,6 +93,8 @@ int disk_hold(struct instance *ct, struct lg_err *err)
 	enum lg_disk_change change;
 	int r = disk_limit(ct->conf, &limit, err);
 
+	if (r == 0)
+		r = disk_reserve_check(ct->d, err);
 	/* How many inodes an image has was settled when it was made. */
 	if (r == 0 && lg_disk_for_new(ct->d->root.var, &limit) != &lg_disk_project)
 		limit.inodes = LG_UNLIMITED;
@@ -127,12 +129,18 @@ static void add(json_t *usage, const char *key, uint64_t v)
 		json_object_set_new(usage, key, json_integer((json_int_t)v));
 }
 
-void disk_usage_add(const struct instance *ct, json_t *usage)
+int disk_usage(const struct instance *ct, struct lg_fs_usage *ret)
 {
 	lg_autoclose int mounted = disk_open_mounted(ct);
+
+	return lg_disk_usage(ct->d->root.var, ct->ctid, mounted, ret, NULL);
+}
+
+void disk_usage_add(const struct instance *ct, json_t *usage)
+{
 	struct lg_fs_usage u;
 
-	if (lg_disk_usage(ct->d->root.var, ct->ctid, mounted, &u, NULL) < 0)
+	if (disk_usage(ct, &u) < 0)
 		return;
 	add(usage, "disk_bytes", u.bytes_used);
 	add(usage, "disk_bytes_max", u.bytes);

@@ -183,7 +183,7 @@ static void check_criu(struct report *r)
 
 static void (*const checks[])(struct report *r) = {
 	check_kernel,	     check_userns,   check_cgroups,   check_seccomp,
-	doctor_devices,	     doctor_apparmor, check_forwarding, check_bridge_filter, check_space, check_templates,
+	doctor_devices,	     doctor_apparmor, check_forwarding, check_bridge_filter, check_space, doctor_disk, check_templates,
 	doctor_ids,	     doctor_hostlimits, doctor_lxcfs,  check_criu,      check_kvm,
 };
 

@@ -32,4 +32,7 @@ void doctor_devices(struct report *r);
 /** doctor_apparmor() - is the profile loaded, and does AppArmor keep guests from user namespaces? */
 void doctor_apparmor(struct report *r);
 
+/** doctor_disk() - how disks are limited, and what was promised (disk_room.c) */
+void doctor_disk(struct report *r);
+
 #endif

@@ -265,10 +265,18 @@ int disk_limit(const struct lg_conf *conf, struct lg_disk_limit *ret, struct lg_
 int disk_defaults(struct daemon *d, struct lg_conf *conf, struct lg_err *err);
 /* May an instance have this limit? -EINVAL where it could not hold. */
 int disk_check(struct daemon *d, const struct lg_disk_limit *limit, struct lg_err *err);
+/* ---- disk_room.c ---- */
+/* Before a start or create: has the host more free than lodge.conf keeps for it? -ENOSPC. */
+int disk_reserve_check(struct daemon *d, struct lg_err *err);
+/* May @self (NULL: a new one) be promised @limit, beside all others? -ENOSPC. */
+int disk_room_check(struct daemon *d, const struct instance *self,
+		    const struct lg_disk_limit *limit, struct lg_err *err);
+
 /* Before a start: does what the conf file says hold? */
 int disk_hold(struct instance *ct, struct lg_err *err);
 /* The root of a running instance's image, open for reading; -1: its layer is in none. */
 int disk_open_mounted(const struct instance *ct);
+int disk_usage(const struct instance *ct, struct lg_fs_usage *ret);	/* -ENODATA: without limit */
 void disk_usage_add(const struct instance *ct, json_t *usage);
 /*
  * Have the worker do what @argv says and then answer @call by @again, which gets the call's

@@ -25,7 +25,9 @@ static int check_disk(struct change *c, struct lg_err *err)
 	if (!c->disk && !c->inodes)
 		return 0;
 	r = disk_limit(c->conf, &limit, err);
-	return r < 0 ? r : disk_check(c->ct->d, &limit, err);
+	if (r == 0)
+		r = disk_check(c->ct->d, &limit, err);
+	return r < 0 ? r : disk_room_check(c->ct->d, c->ct, &limit, err);
 }
 
 /* An image's inodes grow with it: a number that was not named now is no reason to make it anew. */

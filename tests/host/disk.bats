@@ -272,3 +272,88 @@ can_grow_mounted() {
 	is "$(field 102 .settings.disk)" unlimited "of one that wants none"
 	[ ! -e "$(image 102)" ]
 }
+
+@test "folders for nested engines are below the limit, and move with the disk" {
+	lodge create 101 --template busybox --feature nesting
+	lodge start 101
+	in_ct 101 sh -c 'echo inner >/var/lib/containers/file'
+	lodge stop --fast 101
+	lodge set 101 --disk 64M
+	is "$(find "$LG_VAR/ct/101/plain" -type f)" "" "files beside the image"
+	lodge start 101
+	is "$(in_ct 101 cat /var/lib/containers/file)" inner "file after the move"
+	run in_ct 101 dd if=/dev/zero of=/var/lib/containers/fill bs=1M
+	like "$output" "No space left" "what dd says"
+	is "$(field 101 '.usage.disk_bytes > 50000000')" true "counted"
+	in_ct 101 rm /var/lib/containers/fill
+	lodge stop --fast 101
+	lodged_down >/dev/null
+	lodged_up
+	lodge start 101
+	is "$(in_ct 101 cat /var/lib/containers/file)" inner "file after a new daemon"
+	lodge stop --fast 101
+	lodge set 101 --disk unlimited
+	lodge start 101
+	is "$(in_ct 101 cat /var/lib/containers/file)" inner "file after the way back"
+	is "$(cat "$LG_VAR/ct/101/plain/containers/file")" inner "where it is now"
+}
+
+@test "every tmpfs inside has its own size and number of inodes" {
+	ct 101
+	local at size inodes
+	for at in /dev /dev/shm /run; do
+		size=$(in_ct 101 df -kP "$at" | awk 'NR == 2 { print $2 }')
+		inodes=$(in_ct 101 df -iP "$at" | awk 'NR == 2 { print $2 }')
+		[ "$size" -le $((64 * 1024)) ] || fail "$at has $size KiB"
+		[ "$inodes" -le 131072 ] || fail "$at has $inodes inodes"
+	done
+	run in_ct 101 dd if=/dev/zero of=/run/fill bs=1M
+	like "$output" "No space left" "what dd says"
+}
+
+@test "bombs in a tmpfs of the guest's own are stopped by its memory, the neighbour lives" {
+	ct 101 --memory 48M
+	ct 102
+	put_probe 101
+	in_ct 101 mount -t tmpfs -o size=100%,nr_inodes=0 none /mnt
+	run in_ct 101 dd if=/dev/zero of=/mnt/fill bs=1M count=200
+	[ "$status" != 0 ] || fail "200 MiB went into a tmpfs of a container with 48 MiB"
+	lodge stop --fast 101
+	lodge start 101
+	in_ct 101 mount -t tmpfs -o size=100%,nr_inodes=0 none /mnt
+	made=$(timeout 120 "$LG_LODGE" exec 101 -- sh -c \
+		'i=0; while [ $i -lt 200000 ] && mkdir /mnt/d$i 2>/dev/null; do i=$((i+1)); done; echo $i' </dev/null || true)
+	[ "${made:-0}" -lt 200000 ] || fail "$made folders in 48 MiB"
+	[ "$(field 101 '.usage.memory_bytes // 0')" -le $((48 << 20)) ]
+	in_ct 102 true
+}
+
+# with_conf LINE... : a daemon with these lines in lodge.conf
+with_conf() {
+	cp -p "$LG_ETC/lodge.conf" "$BATS_TEST_TMPDIR/conf"
+	printf '%s\n' "$@" >>"$LG_ETC/lodge.conf"
+	lodged_down >/dev/null
+	lodged_up
+	cp -p "$BATS_TEST_TMPDIR/conf" "$LG_ETC/lodge.conf"
+}
+
+@test "space is promised beyond what there is, or not: as lodge.conf says" {
+	local free
+	free=$(df -kP "$LG_VAR" | awk 'NR == 2 { print $4 }')
+	lodge create 101 --template busybox --disk "$((free * 2))K"
+	like "$(lodge doctor || test $? -eq 203)" "may still take" "doctor"
+	lodge destroy 101 >/dev/null
+	with_conf 'DISK_OVERCOMMIT="no"'
+	refused 46 "not promised" lodge create 101 --template busybox --disk "$((free * 2))K"
+	refused 46 "DISK_OVERCOMMIT" lodge create 101 --template busybox
+	lodge create 101 --template busybox --disk "$((free / 3))K"
+	lodge create 102 --template busybox --disk "$((free / 3))K"
+	refused 46 "not promised" lodge create 103 --template busybox --disk "$((free / 3))K"
+	refused 46 "not promised" lodge set 102 --disk "$((free * 9 / 10))K"
+	with_conf "DISK_RESERVE=\"$((free * 2))K\""
+	refused 46 "DISK_RESERVE" lodge create 103 --template busybox --disk 64M
+	refused 46 "DISK_RESERVE" lodge start 101
+	lodged_down >/dev/null
+	lodged_up
+	lodge start 101
+}
