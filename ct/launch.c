@@ -94,6 +94,7 @@ int lg_start_parse(struct lg_msg *m, struct lg_start *ret, struct lg_err *err)
 	ret->ctid = (uint32_t)ctid;
 	ret->id_base = (uint32_t)base;
 	ret->id_count = (uint32_t)count;
+	ret->shifted = lg_msg_get_u64(m, "shifted", 0) != 0;
 	ret->nesting = lg_msg_get_u64(m, "nesting", 0) != 0;
 	ret->image = lg_msg_get(m, "image");
 	ret->keep_caps = lg_msg_get_u64(m, "keep_caps", 0);
@@ -256,7 +257,7 @@ int lg_launch_root(const struct lg_start *start, const struct lg_launch *launch,
 	struct lg_overlay ov = { .lower = start->lower, .upper = start->upper,
 				 .work = start->work, .target = start->target,
 				 .scratch = start->scratch, .id_base = start->id_base,
-				 .layer_fd = -1, .keep_scratch = true };
+				 .layer_fd = -1, .shifted = start->shifted, .keep_scratch = true };
 	lg_autoclose int userns = -1, nodes = -1, disk = -1;
 	int r;
 

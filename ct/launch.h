@@ -60,6 +60,7 @@ struct lg_start {
 	const char *socket, *exit_file, *console_log, *hostname, *init;
 	uint64_t keep_caps, run_size, tmp_size;
 	uint64_t ptys;		/* 0: the default of ct/mounts.c */
+	bool shifted;		/* its layers are owned by its ids (storage/shift.h) */
 	bool nesting;		/* containers are to run inside */
 	int cgroup_fd, leaf_fd;
 	int seccomp_fd;		/* -1: no filter */

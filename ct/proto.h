@@ -94,6 +94,7 @@ enum lg_proto {
  *	block*		"MODE PATH\nLINES": as file*, but what the file holds stays, and the lines stand
  *			between two marker lines in it
  *	link*		"PATH\nTARGET": symbolic links to make inside, replacing what is there
+ *	shifted		0/1: the layers are owned by its ids instead of being mapped (storage/shift.h)
  *	nesting		0/1: what engines of containers inside look for is mounted, too
  *	plain*		"SOURCE\nTARGET": folders of the layer (storage/plain.h) that are mounted beside the
  *			overlay, their ids mapped as its are

@@ -2,6 +2,7 @@
 #include "lib/ids.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,23 @@ struct line {
 bool lg_ids_overlap(struct lg_id_range a, struct lg_id_range b)
 {
 	return a.base < (uint64_t)b.base + b.count && b.base < (uint64_t)a.base + a.count;
+}
+
+static uint32_t mapped_by(const char *path)
+{
+	lg_autofree char *text = NULL;
+	unsigned int inside, outside, count;
+
+	if (lg_file_read(AT_FDCWD, path, FILE_MAX, &text, NULL, NULL) < 0)
+		return UINT32_MAX;
+	return sscanf(text, "%u %u %u", &inside, &outside, &count) == 3 && inside == 0 ? count : 0;
+}
+
+uint32_t lg_ids_mapped(void)
+{
+	uint32_t uids = mapped_by("/proc/self/uid_map"), gids = mapped_by("/proc/self/gid_map");
+
+	return uids < gids ? uids : gids;
 }
 
 /* ---- lines of the files ---- */

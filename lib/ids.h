@@ -73,6 +73,12 @@ int lg_ids_configured(const char *base, const char *count, struct lg_id_range *r
 /** lg_ids_conflict() - the claim that @range overlaps; NULL: its ids are free. */
 const struct lg_id_claim *lg_ids_conflict(const struct lg_ids *ids, struct lg_id_range range);
 
+/**
+ * lg_ids_mapped() - the number of ids that exist here, counted from 0
+ * UINT32_MAX in the first user namespace. 0: this process's namespace maps no ids from 0 on.
+ */
+uint32_t lg_ids_mapped(void);
+
 /** lg_ids_overlap() - do two ranges have an id in common? */
 bool lg_ids_overlap(struct lg_id_range a, struct lg_id_range b);
 

@@ -41,6 +41,8 @@
  * rest is said because a distribution's kernel may have other defaults.
  */
 #define OVERLAY_OPTIONS "redirect_dir=on,metacopy=off,index=off,nfs_export=off,xino=auto"
+/* In a user namespace overlay may keep its marks in attributes of users only, and then cannot redirect. */
+#define SHIFTED_OPTIONS "userxattr,metacopy=off,index=off,nfs_export=off,xino=auto"
 #define SCRATCH_OPTIONS "mode=0700,size=4k,nr_inodes=4"
 
 struct layers {
@@ -109,14 +111,14 @@ int lg_overlay_map(const char *path, uint64_t attrs, int userns_fd, struct lg_er
 static int layer_mount(const struct lg_overlay *ov, const char *folder, struct lg_err *err)
 {
 	lg_autoclose int fd = -1;
-	int r;
+	int userns = ov->shifted ? -1 : ov->userns_fd, r;
 
 	if (ov->layer_fd < 0)
-		return lg_overlay_map(folder, MOUNT_ATTR_NODEV, ov->userns_fd, err);
+		return lg_overlay_map(folder, MOUNT_ATTR_NODEV, userns, err);
 	fd = fcntl(ov->layer_fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
 		return lg_fail(err, -errno, "take the layer's mount");
-	r = map_mount(fd, folder, MOUNT_ATTR_NODEV, ov->userns_fd, err);
+	r = map_mount(fd, folder, MOUNT_ATTR_NODEV, userns, err);
 	return r < 0 ? r : lg_take_fd(&fd);
 }
 
@@ -191,13 +193,13 @@ static int mount_overlay(const struct lg_overlay *ov, const struct layers *layer
 	int r;
 
 	r = snprintf(options, sizeof(options),
-		     "lowerdir=lower,upperdir=layer/%s,workdir=layer/%s," OVERLAY_OPTIONS,
-		     layers->upper, layers->work);
+		     "lowerdir=lower,upperdir=layer/%s,workdir=layer/%s,%s",
+		     layers->upper, layers->work, ov->shifted ? SHIFTED_OPTIONS : OVERLAY_OPTIONS);
 	if (r < 0 || (size_t)r >= sizeof(options))
 		return lg_fail(err, -ENAMETOOLONG, "layer '%s'", ov->upper);
 	/* Shown on the host, with the ids that are on disk, a set-uid file of the guest's is the host's. */
 	r = ov->userns_fd >= 0 ? mount_as(ov->id_base, ov->target, 0, options) :
-				 mount_as(0, ov->target, MS_NOSUID, options);
+				 mount_as(ov->shifted ? ov->id_base : 0, ov->target, MS_NOSUID, options);
 	return r < 0 ? lg_fail(err, r, "mount overlay on '%s'", ov->target) : 0;
 }
 
@@ -231,14 +233,14 @@ static int mount_in_scratch(const struct lg_overlay *ov, const struct layers *la
 int lg_overlay_mount(const struct lg_overlay *ov, struct lg_err *err)
 {
 	lg_autoclose int lower_fd = -1, layer_fd = -1, cwd = -1;
+	int userns = ov->shifted ? -1 : ov->userns_fd;
 	struct layers layers;
 	int left, r;
 
 	r = split_layers(ov, &layers, err);
 	if (r < 0)
 		return r;
-	lower_fd = lg_overlay_map(ov->lower, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV,
-				  ov->userns_fd, err);
+	lower_fd = lg_overlay_map(ov->lower, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, userns, err);
 	if (lower_fd < 0)
 		return lower_fd;
 	layer_fd = layer_mount(ov, layers.folder, err);

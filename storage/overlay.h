@@ -24,6 +24,8 @@ struct lg_overlay {
 	uint32_t id_base;	/* outside id of the container's root */
 	int userns_fd;		/* the container's user namespace, borrowed; -1: no id mapping
 				 * (an administrator's `mount`: owners show as on the disk) */
+	bool shifted;		/* the layers are owned by the ids from id_base on: mapped by nobody,
+				 * as in storage/shift.h; userns_fd is not used */
 	bool keep_scratch;	/* leave what is mounted on scratch: detaching it waits for the
 				 * kernel, and the caller does it when there is time */
 };

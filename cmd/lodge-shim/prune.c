@@ -6,9 +6,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/lodge-shim/shim.h"
+#include "ct/mounts.h"
 #include "lib/cleanup.h"
 
 #define TABLE_MAX (512u * 1024u)
@@ -21,13 +23,21 @@ static bool is_below(const char *path, const char *top)
 	return strncmp(path, top, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
+/* Inside a container nodes are mounts, and the next one needs them and the proc and sysfs kept for it. */
+static bool is_for_nested(const char *point)
+{
+	struct stat st;
+
+	return is_below(point, LG_OWN_FOLDER) || (lstat(point, &st) == 0 && S_ISCHR(st.st_mode));
+}
+
 static bool is_kernels(const char *point)
 {
 	static const char *const tops[] = { "/proc/", "/sys/", "/dev/" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(tops); i++)
 		if (strncmp(point, tops[i], strlen(tops[i])) == 0)
-			return true;
+			return !is_for_nested(point);
 	return false;
 }
 

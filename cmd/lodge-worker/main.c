@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -28,6 +29,7 @@
 #include "lib/parse.h"
 #include "storage/disk.h"
 #include "storage/layer.h"
+#include "storage/shift.h"
 #include "storage/template.h"
 
 struct job {
@@ -36,6 +38,7 @@ struct job {
 	bool force;
 	bool mounted;		/* --mounted: stdin is a folder in what is mounted */
 	struct lg_disk_limit disk;	/* --bytes, --inodes */
+	uint32_t ctid, base;	/* --ctid, --base: first id of its own */
 	const char *name;	/* the argument */
 };
 
@@ -61,6 +64,13 @@ static int template_build(const struct job *job, struct lg_err *err)
 static int empty_trash(const struct job *job, struct lg_err *err)
 {
 	return lg_layer_empty_trash(job->var, err);
+}
+
+static int shift_layer(const struct job *job, struct lg_err *err)
+{
+	if (job->ctid == 0 || job->base == 0)
+		return lg_refuse(err, -EINVAL, 0, "shift-layer wants --ctid and --base");
+	return lg_shift_layer(job->var, job->ctid, job->base, job->name, err);
 }
 
 /* Where open-lxcfs answers: PROC with the files, or FAILED. */
@@ -117,6 +127,7 @@ static const struct verb verbs[] = {
 	{ "disk-remake", "--var VAR [--bytes N] [--inodes N] CTID", false, true, disk_remake },
 	{ "template-build", "--var VAR --data DIR NAME [--force]", true, true, template_build },
 	{ "empty-trash", "--var VAR", false, false, empty_trash },
+	{ "shift-layer", "--var VAR --ctid ID --base ID ROOTFS", false, true, shift_layer },
 	{ "open-lxcfs", "--var VAR DIR", false, true, open_lxcfs },
 };
 
@@ -145,6 +156,8 @@ static int parse_job(int argc, char **argv, struct job *job)
 		{ "mounted", no_argument, NULL, 'm' },
 		{ "bytes", required_argument, NULL, 'b' },
 		{ "inodes", required_argument, NULL, 'i' },
+		{ "ctid", required_argument, NULL, 'c' },
+		{ "base", required_argument, NULL, 'B' },
 		{ 0 },
 	};
 	int c;
@@ -162,6 +175,10 @@ static int parse_job(int argc, char **argv, struct job *job)
 			continue;
 		else if (c == 'i' && lg_parse_u64(optarg, 1, UINT32_MAX, &job->disk.inodes, NULL) == 0)
 			continue;
+		else if (c == 'c')
+			job->ctid = (uint32_t)strtoul(optarg, NULL, 10);
+		else if (c == 'B')
+			job->base = (uint32_t)strtoul(optarg, NULL, 10);
 		else
 			return -EINVAL;
 	}

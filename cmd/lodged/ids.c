@@ -44,6 +44,7 @@ struct granted {
 	struct lg_id_range range;
 	const char *from;	/* who says so, for people */
 	uint32_t first;		/* slot to begin with */
+	bool is_default;
 };
 
 static int read_ids(const struct daemon *d, struct lg_ids *ids, struct lg_err *err)
@@ -54,6 +55,27 @@ static int read_ids(const struct daemon *d, struct lg_ids *ids, struct lg_err *e
 }
 
 /* @g is to be given to lg_ids_finish(), also when it fails. */
+/*
+ * Inside a container there are fewer ids than on a host. Without a grant ours are the upper half: the
+ * lower one has the container's own and those that useradd gives its users.
+ */
+static int fit_mapped(struct granted *g, struct lg_err *err)
+{
+	uint32_t mapped = lg_ids_mapped(), half = mapped / 2 / LG_ID_COUNT * LG_ID_COUNT;
+
+	if (mapped == UINT32_MAX ||
+	    (uint64_t)g->range.base + g->range.count <= mapped)
+		return 0;
+	if (g->is_default && half) {
+		g->range = (struct lg_id_range){ half, mapped - half };
+		return 0;
+	}
+	return lg_refuse(err, -ERANGE, LG_EXIT_BAD_CONF,
+			 "there are only %u ids here, and containers are to have %u from %u (%s): this "
+			 "is a container that needs the feature nesting", mapped, g->range.count,
+			 g->range.base, g->from);
+}
+
 static int find_range(const struct daemon *d, struct granted *g, struct lg_err *err)
 {
 	const char *base = daemon_conf(d, "ID_BASE", NULL);
@@ -72,14 +94,16 @@ static int find_range(const struct daemon *d, struct granted *g, struct lg_err *
 		return r;
 	}
 	g->first = 0;
+	g->is_default = false;
 	if (g->range.count == 0) {
 		/* So that two of them seldom come to the same. */
 		g->first = (uint32_t)strtoul(d->root.tag, NULL, 36);
 		g->range.base = other ? OTHER_BASE : DEFAULT_BASE;
 		g->range.count = other ? OTHER_COUNT : DEFAULT_COUNT;
 		g->from = "the default";
+		g->is_default = true;
 	}
-	return 0;
+	return fit_mapped(g, err);
 }
 
 struct lg_id_range ids_of(const struct instance *ct)

@@ -32,6 +32,7 @@
 #include "net/net.h"
 #include "net/pool.h"
 #include "storage/disk.h"
+#include "storage/store.h"
 #include "storage/template.h"
 
 #define IPS_MAX 32u
@@ -116,6 +117,7 @@ struct daemon {
 	size_t nheld;
 	uint64_t started_us;
 	bool trash_running, trash_again;
+	bool shifts;			/* ids cannot be mapped here (storage/shift.h) */
 	int fail_step, crash_step;	/* test hooks of a start, -1 = none */
 };
 
@@ -137,7 +139,7 @@ struct op {
 	uint64_t wait_s;
 	struct shim *shim;
 	struct lg_template template;
-	bool made, running, waits_for_layer;
+	bool made, running, waits_for_layer, shifting;
 	int netns_fd;
 	int wait_sock;
 	sd_event_source *wait_io;
@@ -201,6 +203,7 @@ int op_timer(struct op *op, uint64_t seconds, sd_event_time_handler_t fn);
 
 /* ---- start.c, spec.c ---- */
 void start_begin(struct op *op);
+void start_allow_time(struct op *op, uint64_t seconds);	/* from now on */
 void start_event(struct op *op);		/* something it waits for has happened */
 int spec_make(struct op *op, struct lg_msg *m, struct lg_err *err);
 
@@ -235,6 +238,9 @@ void ids_hold_destroyed(struct daemon *d, uint32_t ctid);
 bool nesting_is_on(const struct lg_conf *conf);
 uint32_t nesting_ids(const struct lg_conf *conf);	/* so many ids it needs */
 int nesting_make_folders(struct op *op, struct lg_err *err);	/* a part of its start */
+int nesting_shift_layer(struct op *op, struct lg_err *err);	/* a part of its start */
+int nesting_lower(const struct instance *ct, const struct lg_template *t, char path[LG_STORE_PATH],
+		  struct lg_err *err);	/* the lower layer of its root */
 int nesting_put_folders(const struct instance *ct, struct lg_msg *m);	/* into START */
 
 /* ---- alloc.c ---- */

@@ -30,6 +30,7 @@
 #include "lib/exit.h"
 #include "lib/file.h"
 #include "lib/log.h"
+#include "storage/shift.h"
 
 #define LOG_MAX (4u << 20)	/* of the file that a daemon in the background writes */
 
@@ -283,13 +284,24 @@ static void find_helpers(struct daemon *d)
 	snprintf(d->datadir, sizeof(d->datadir), "%s", data ? data : LODGE_DATADIR);
 }
 
+static int look_at_layers(struct daemon *d, struct lg_err *err)
+{
+	(void)err;
+	d->shifts = lg_shift_needed(d->root.var);
+	if (d->shifts)
+		lg_log(LG_LOG_INFO, "ids of files in %s cannot be mapped in this container: each "
+		       "instance gets a copy of its template", d->root.var);
+	return 0;
+}
+
 static const struct {
 	const char *what;
 	int (*fn)(struct daemon *d, struct lg_err *err);
 } parts[] = {
 	{ "make folders", make_folders },     { "open folders", open_folders },
-	{ "lock", take_lock },		      { "read lodge.conf", load_conf },
-	{ "make the event loop", make_loop }, { "read the instances", instances_load },
+	{ "lock", take_lock },		      { "look at the layers", look_at_layers },
+	{ "read lodge.conf", load_conf },     { "make the event loop", make_loop },
+	{ "read the instances", instances_load },
 	{ "find cgroups", open_cgroups },     { "compile the system call filter", open_filters },
 	{ "set up addresses", alloc_init },   { "set up the network", open_network },
 	{ "size the host's limits", hostlimits_begin }, { "start lxcfs", lxcfs_begin },

@@ -46,13 +46,17 @@ int mount_root(struct instance *ct, struct lg_err *err)
 	char image[LG_LAYER_PATH];
 	lg_autoclose int disk = -1;
 	struct lg_template template;
-	struct lg_overlay ov = { .lower = template.rootfs, .upper = upper, .work = work,
-				 .target = target, .scratch = scratch, .layer_fd = -1, .userns_fd = -1 };
+	char lower[LG_STORE_PATH];
+	struct lg_overlay ov = { .lower = lower, .upper = upper, .work = work,
+				 .target = target, .scratch = scratch, .layer_fd = -1, .userns_fd = -1,
+				 .id_base = ct->id_base, .shifted = ct->d->shifts };
 	int r;
 
 	if (!lg_layer_exists(root->var, ct->ctid))
 		return lg_refuse(err, -ENOENT, LG_EXIT_NO_PRIVATE, "its files are not there");
 	r = lg_template_load(root->var, name ? name : "", &template, err);
+	if (r == 0)
+		r = nesting_lower(ct, &template, lower, err);
 	if (r < 0)
 		return r;
 	mount_path(ct, target);

@@ -286,13 +286,18 @@ static int put_kernel(const struct instance *ct, struct lg_msg *m, struct lg_err
 int spec_make(struct op *op, struct lg_msg *m, struct lg_err *err)
 {
 	struct instance *ct = op->ct;
+	char lower[LG_STORE_PATH];
 	int r;
 
 	lg_msg_init(m, LG_P_START);
 	lg_msg_put_u64(m, "ctid", ct->ctid);
 	lg_msg_put_u64(m, "id_base", ct->id_base);
 	lg_msg_put_u64(m, "id_count", ct->id_count);
-	lg_msg_put(m, "lower", op->template.rootfs);
+	r = nesting_lower(ct, &op->template, lower, err);
+	if (r < 0)
+		return r;
+	lg_msg_put(m, "lower", lower);
+	lg_msg_put(m, "shifted", ct->d->shifts ? "1" : "0");
 	put_paths(ct, m);
 	put_sizes(ct, m);
 	lg_msg_put(m, "init", op->template.init);

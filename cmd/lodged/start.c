@@ -109,6 +109,11 @@ static int wait_for_layer(void *ctx, struct lg_err *err)
 	return op->waits_for_layer ? LG_STEP_WAIT : 0;
 }
 
+static int shift_layer(void *ctx, struct lg_err *err)
+{
+	return nesting_shift_layer(ctx, err);
+}
+
 static int make_folders(void *ctx, struct lg_err *err)
 {
 	return nesting_make_folders(ctx, err);
@@ -301,6 +306,7 @@ static const struct lg_step steps[] = {
 	{ "write the intent", write_intent, forget_intent },
 	{ "take a range of ids", take_ids, NULL },
 	{ "wait for its layer", wait_for_layer, NULL },
+	{ "copy its template", shift_layer, NULL },
 	{ "make its plain folders", make_folders, NULL },
 	{ "take a shim", take_shim, give_up_shim },
 	{ "make its cgroup", make_cgroup, NULL /* swept when the shim has ended */ },
@@ -491,6 +497,11 @@ static void started(struct op *op)
 	op_progress(op, "waiting for its systemd");
 	if (wait_for_systemd(op, &err) < 0)
 		op_fail(op, &err);
+}
+
+void start_allow_time(struct op *op, uint64_t seconds)
+{
+	op_timer(op, seconds, start_timed_out);
 }
 
 void start_begin(struct op *op)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Containers in containers: podman of root, podman of a user, in Debian 12 and 13.
+# Containers in containers: podman of root and podman of a user in Debian 12 and 13, and lodge in lodge.
 # shellcheck disable=SC2154,SC2016 # bats sets them; single quotes are expanded inside
 
 load lib
@@ -94,6 +94,59 @@ runs_podman() {
 	nest 302 debian-12
 	runs_podman by_user 302 8081
 	is "$(in_ct 302 systemctl --failed --no-legend)" "" "failed units"
+}
+
+# put_lodge ID: this lodge into /opt/lodge of a container, with the libraries of this host but the C library
+put_lodge() {
+	local prefix=${LG_LODGE%/bin/lodge} tree=$BATS_TEST_TMPDIR/tree program
+	mkdir -p "$tree/lib"
+	for program in lodge-shim lodge-worker; do
+		cp "${LODGE_LIBEXECDIR:-$prefix/libexec/lodge}/$program" "$tree"
+	done
+	cp "$LG_LODGE" "$LG_LODGED" "$tree"
+	cp -r "${LODGE_DATADIR:-$prefix/share/lodge}/templates" "$tree"
+	ldd "$tree/lodged" "$tree/lodge-worker" | awk '$3 ~ "^/" { print $3 }' |
+		grep -vE '/lib(c|m|pthread|rt|dl)[.]so' | sort -u | xargs cp -L -t "$tree/lib"
+	in_ct "$1" mkdir -p /opt/lodge
+	tar -C "$tree" -c . | lodge exec "$1" -- tar -C /opt/lodge -x
+	in_ct "$1" sh -c 'printf "[Service]\nType=exec\nExecStart=/opt/lodge/lodged\nKillMode=process\nDelegate=yes\n" \
+		>/run/systemd/system/lodged.service
+		printf "Environment=LD_LIBRARY_PATH=/opt/lodge/lib LODGE_LIBEXECDIR=/opt/lodge LODGE_DATADIR=/opt/lodge\n" \
+		>>/run/systemd/system/lodged.service
+		ln -sf /opt/lodge/lodge /usr/local/bin/lodge
+		systemctl daemon-reload && systemctl start lodged'
+	inner_answers() { in_ct "$1" lodge version >/dev/null 2>&1; }
+	wait_for 20 inner_answers "$1" || fail "$(in_ct "$1" journalctl -u lodged -o cat)"
+}
+
+@test "debian-13: lodge runs in lodge" {
+	nest 301 debian-13
+	put_lodge 301
+	local base
+	base=$(field 301 .id_base)
+	by_root 301 'lodge template build busybox >/dev/null && lodge create 101 --template busybox --ip auto'
+	by_root 301 'lodge start 101'
+	like "$stderr" 'copying its template: ids cannot be mapped' "what it says about the copy"
+	by_root 301 'lodge exec 101 -- cat /proc/self/uid_map </dev/null | tr -s " "'
+	is "$output" " 0 524288 65536" "ids of the inner one, in the outer one"
+	by_root 301 'lodge exec 101 -- stat -c "%u:%g %a" / /root /tmp </dev/null'
+	is "$output" $'0:0 755\n0:0 700\n0:0 1777' "owners in the inner one"
+	by_root 301 'lodge exec 101 -- sh -c "rm -r /var/spool && mkdir /var/spool && echo mine >/var/spool/file" </dev/null'
+	is "$(stat -c %u "$LG_VAR/ct/301/plain/lodge/ct/101/upper/var/spool/file")" 524288 "owner on this host's disk"
+	by_root 301 'lodge exec 101 -- sh -c "ping -c 1 -W 5 $(ip -4 route show default | sed "s/.*via \([0-9.]*\).*/\1/")" </dev/null'
+	by_root 301 'lodge restart 101 && lodge exec 101 -- cat /var/spool/file </dev/null'
+	like "$output" 'mine$' "its file after a restart"
+	[[ $stderr != *copying* ]] || fail "it is copied again"
+	by_root 301 'lodge create 102 --template busybox && lodge start 102 && lodge exec 102 -- cat /proc/self/uid_map </dev/null | tr -s " "'
+	like "$output" ' 0 589824 65536$' "ids of the second one"
+	in_ct 301 systemctl restart lodged
+	wait_for 20 inner_answers 301
+	by_root 301 "lodge list"
+	is "$(grep -c running <<<"$output")" 2 "both go on without their daemon"
+	by_root 301 'lodge stop 101 && lodge destroy 101 && lodge destroy --force 102 && lodge teardown && systemctl stop lodged'
+	by_root 301 'ip -br link | grep -c lodge; find /sys/fs/cgroup -path "*/lodge/*"; ls -A /var/lib/lodge/ct'
+	is "$output" 0 "what is left"
+	is "$(field 301 .id_base)" "$base" "the outer one's ids"
 }
 
 @test "what engines keep is part of the layer, with ids of its own on disk" {
