@@ -188,6 +188,7 @@ struct plan {
 	struct lg_bits all[2], want[2];
 };
 
+/* @name: NULL: whoever it is; nothing is chosen. */
 static int make_plan(const struct lg_cg_host *host, const char *name,
 		     const struct lg_cpuset *want, struct plan *plan, struct lg_err *err)
 {
@@ -208,10 +209,23 @@ static int make_plan(const struct lg_cg_host *host, const char *name,
 		cpus_of(&plan->want[NODES], &plan->all[CPUS], &plan->want[CPUS]);
 	else
 		r = parse(want->cpus, CPUS, &plan->all[CPUS], &plan->want[CPUS], err);
-	if (r < 0 || !want->seen)
+	if (r < 0 || !want->seen || !name)
 		return r;
 	r = choose(top, name, want->seen, &plan->all[CPUS], &plan->want[CPUS]);
 	return r < 0 ? lg_fail(err, r, "choose CPUs") : 0;
+}
+
+int lg_cpuset_check(struct lg_cg_host *host, const char *name, const struct lg_cpuset *want,
+		    struct lg_err *err)
+{
+	lg_autofree struct plan *plan = NULL;
+
+	if (lg_cpuset_is_any(want))
+		return 0;
+	if (host->ctl[LG_CG_CPUSET].top < 0)
+		return lg_limit_no_controller(name, "CPUs", LG_CG_CPUSET, err);
+	plan = calloc(1, sizeof(*plan));
+	return plan ? make_plan(host, NULL, want, plan, err) : lg_fail(err, -ENOMEM, "choose CPUs");
 }
 
 int lg_cpuset_apply(struct lg_cg_host *host, const char *name, const struct lg_cpuset *want,

@@ -124,6 +124,22 @@ static int write_size(int top, const char *name, const char *size, bool v1, uint
 	return r == 0 ? 0 : lg_fail(err, r, "limit the huge pages of %s: write %s", name, file);
 }
 
+int lg_hugetlb_check(struct lg_cg_host *host, const char *name, const char *list,
+		     struct lg_err *err)
+{
+	struct sizes sizes = { .n = 0 };
+	int top = host->ctl[LG_CG_HUGETLB].top;
+	int r;
+
+	if (!list || !*list)
+		return 0;
+	if (top < 0)
+		return lg_limit_no_controller(name, "huge pages", LG_CG_HUGETLB, err);
+	r = find_sizes(top, ".", host->ctl[LG_CG_HUGETLB].v1, &sizes);
+	return r < 0 ? lg_fail(err, r, "read the sizes of huge pages") :
+		       check_list(list, &sizes, err);
+}
+
 int lg_hugetlb_apply(struct lg_cg_host *host, const char *name, const char *list,
 		     struct lg_err *err)
 {

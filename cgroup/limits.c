@@ -223,6 +223,16 @@ static const char *broken_promise(const struct lg_cg_host *host, const struct li
 	return host->ctl[limit->ctl].v1 && !limit->hybrid ? limit->promise : NULL;
 }
 
+static void note_difference(const struct lg_cg_host *host, const struct lg_limit_set *set,
+			    const struct limit *limit, const char *broken)
+{
+	if (broken)
+		lg_limit_note(set, "%s is kept and has no effect on this host: %s", limit->name,
+			      broken);
+	else if (host->ctl[limit->ctl].v1 && limit->hybrid_note)
+		lg_limit_note(set, "%s is %s", limit->name, limit->hybrid_note);
+}
+
 static int apply(struct lg_cg_host *host, const char *name, enum lg_limit_id id,
 		 const struct lg_limit_set *set, struct lg_err *err)
 {
@@ -236,15 +246,32 @@ static int apply(struct lg_cg_host *host, const char *name, enum lg_limit_id id,
 		return 0;
 	if (!broken && host->ctl[limit->ctl].top < 0)
 		return lg_limit_no_controller(name, limit->name, limit->ctl, err);
-	r = broken ? -EOPNOTSUPP : write_limit(host, name, id, set, err);
+	r = broken ? 0 : write_limit(host, name, id, set, err);
 	if (r == -EOPNOTSUPP && limit->promise) {
-		lg_limit_note(set, "%s is kept and has no effect on this host: %s", limit->name,
-			      broken ? broken : limit->promise);
-		return 0;
+		broken = limit->promise;
+		r = 0;
 	}
-	if (r == 0 && !none && host->ctl[limit->ctl].v1 && limit->hybrid_note)
-		lg_limit_note(set, "%s is %s", limit->name, limit->hybrid_note);
+	if (r == 0 && !none)
+		note_difference(host, set, limit, broken);
 	return r;
+}
+
+int lg_limits_foresee(struct lg_cg_host *host, const char *name, const struct lg_limit_set *set,
+		      struct lg_err *err)
+{
+	for (unsigned int id = 0; id < LG_LIMIT_COUNT_; id++) {
+		const struct limit *limit = &limits[id];
+		char buf[64];
+		const char *broken = broken_promise(host, limit, buf);
+
+		if (!(set->mask & (1u << id)) || is_no_limit(limit, set->value[id]))
+			continue;
+		if (!broken && host->ctl[limit->ctl].top < 0)
+			return lg_limit_no_controller(name, limit->name, limit->ctl, err);
+		note_difference(host, set, limit, broken);
+	}
+	lg_io_note(host, set);
+	return 0;
 }
 
 int lg_limits_apply(struct lg_cg_host *host, const char *name, const struct lg_limit_set *set,

@@ -60,6 +60,14 @@ bool lg_limit_is_io(enum lg_limit_id id);
 int lg_limits_apply(struct lg_cg_host *host, const char *name, const struct lg_limit_set *set,
 		    struct lg_err *err);
 
+/**
+ * lg_limits_foresee() - what lg_limits_apply() would refuse and note on this host, without a cgroup
+ *
+ * Not what a kernel lacks one file for, or is already used up. Return: 0; -EOPNOTSUPP.
+ */
+int lg_limits_foresee(struct lg_cg_host *host, const char *name, const struct lg_limit_set *set,
+		      struct lg_err *err);
+
 /** lg_limit_read() - what the kernel holds now; of the io limits the lowest of all devices. */
 int lg_limit_read(struct lg_cg_host *host, const char *name, enum lg_limit_id id, uint64_t *ret,
 		  struct lg_err *err);
@@ -104,6 +112,10 @@ bool lg_cpuset_is_any(const struct lg_cpuset *want);
 int lg_cpuset_apply(struct lg_cg_host *host, const char *name, const struct lg_cpuset *want,
 		    struct lg_err *err);
 
+/** lg_cpuset_check() - would lg_cpuset_apply() refuse it? The instance needs no cgroup. */
+int lg_cpuset_check(struct lg_cg_host *host, const char *name, const struct lg_cpuset *want,
+		    struct lg_err *err);
+
 /** lg_cpuset_text() - the CPUs it has now. Return: 0, negative errno. */
 int lg_cpuset_text(struct lg_cg_host *host, const char *name, char *buf, size_t size);
 
@@ -116,6 +128,10 @@ int lg_cpuset_text(struct lg_cg_host *host, const char *name, char *buf, size_t 
  * SIGBUS later. Return: 0; -EOPNOTSUPP without controller or without such a page size.
  */
 int lg_hugetlb_apply(struct lg_cg_host *host, const char *name, const char *list,
+		     struct lg_err *err);
+
+/** lg_hugetlb_check() - would lg_hugetlb_apply() refuse it? The instance needs no cgroup. */
+int lg_hugetlb_check(struct lg_cg_host *host, const char *name, const char *list,
 		     struct lg_err *err);
 
 /* ---- oom.c ---- */

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/lodged/limits.h"
 #include "cmd/lodged/lodged.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -32,6 +33,7 @@ struct creation {
 	struct instance *ct;
 	bool auto_ip;
 	struct lg_disk_limit disk;
+	json_t *warnings;
 };
 
 static int choose_ctid(struct daemon *d, const json_t *params, uint32_t *ret, struct lg_err *err)
@@ -358,10 +360,32 @@ static int unmark_layer(void *ctx, struct lg_err *err)
 	return 0;
 }
 
+static void warn(const char *line, void *arg)
+{
+	struct creation *c = arg;
+
+	json_array_append_new(c->warnings, json_string(line));
+}
+
+/* Better refused now than at its first start. */
+static int check_limits(void *ctx, struct lg_err *err)
+{
+	struct creation *c = ctx;
+	struct limits limits;
+	int r = limits_of(c->ct->conf, &limits, err);
+
+	if (r == 0)
+		r = limits_find_disks(c->ct, &limits, err);
+	limits.set.note = warn;
+	limits.set.note_arg = c;
+	return r == 0 ? limits_foresee(c->ct, NULL, &limits, err) : r;
+}
+
 static const struct lg_step steps[] = {
 	{ "make its layer", make_layer, remove_layer },
 	{ "mark its layer", mark_layer, NULL },
 	{ "add it", add_instance, forget_instance },
+	{ "check its limits", check_limits, NULL },
 	{ "take a range of ids", set_ids, NULL },
 	{ "take its addresses", take_addrs, give_back_addrs },
 	{ "install its ssh keys", install_keys, NULL },
@@ -421,7 +445,9 @@ static void name_failure(const struct creation *c, struct lg_err *err)
 
 void api_create(struct lg_vcall *call, const json_t *params, void *ctx)
 {
-	struct creation c = { .d = ctx, .ssh_keys = json_object_get(params, "ssh_keys") };
+	lg_autojson json_t *warnings = json_array();
+	struct creation c = { .d = ctx, .ssh_keys = json_object_get(params, "ssh_keys"),
+			      .warnings = warnings };
 	struct lg_err err = { 0 };
 	struct op *op;
 	int r;
@@ -438,11 +464,14 @@ void api_create(struct lg_vcall *call, const json_t *params, void *ctx)
 	instance_link_name(c.ct, NULL, c.ct->name);
 	emit_event(c.d, "created", c.ct, NULL);
 	if (!lg_json_bool(params, "start", false)) {
-		lg_vcall_reply(call, json_pack("{s:o}", "instance",
-					       instance_json(c.ct, false, false)));
+		lg_vcall_reply(call, json_pack("{s:o, s:O}", "instance",
+					       instance_json(c.ct, false, false), "warnings",
+					       warnings));
 		return;
 	}
 	op = op_new(c.ct, "start", call);
-	if (op)
-		start_begin(op);
+	if (!op)
+		return;
+	op->answer = json_pack("{s:O}", "warnings", warnings);
+	start_begin(op);
 }

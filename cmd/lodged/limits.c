@@ -197,6 +197,23 @@ int limits_apply(struct instance *ct, const struct limits *old, struct limits *w
 	return r;
 }
 
+int limits_foresee(struct instance *ct, const struct limits *old, struct limits *want,
+		   struct lg_err *err)
+{
+	struct lg_cg_host *cg = ct->d->cg;
+	char name[16];
+	int r;
+
+	snprintf(name, sizeof(name), "%u", ct->ctid);
+	leave_out(old, &want->set);
+	r = lg_limits_foresee(cg, name, &want->set, err);
+	if (r == 0 && !(old && same_cpuset(&old->cpuset, &want->cpuset)))
+		r = lg_cpuset_check(cg, name, &want->cpuset, err);
+	if (r == 0 && !(old && same_text(old->hugepages, want->hugepages)))
+		r = lg_hugetlb_check(cg, name, want->hugepages, err);
+	return r;
+}
+
 int limits_apply_oom(struct instance *ct, const struct limits *old, const struct limits *want,
 		     struct lg_err *err)
 {

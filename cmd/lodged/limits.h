@@ -31,7 +31,11 @@ int limits_find_disks(const struct instance *ct, struct limits *limits, struct l
 int limits_apply(struct instance *ct, const struct limits *old, struct limits *want,
 		 struct lg_err *err);
 
-/* The same for the OOM killer's preference; on a new instance before its shim is told to fork. */
+/* For one that does not run: what limits_apply() would refuse and note at its start. */
+int limits_foresee(struct instance *ct, const struct limits *old, struct limits *want,
+		   struct lg_err *err);
+
+/* limits_apply() for the OOM killer's preference; on a new instance before its shim is told to fork. */
 int limits_apply_oom(struct instance *ct, const struct limits *old, const struct limits *want,
 		     struct lg_err *err);
 

@@ -29,7 +29,7 @@ static int write_limits(struct change *c, const struct lg_conf *from, const stru
 	struct limits old, want;
 	int r = limits_of(to, &want, err);
 
-	if (r < 0 || !change_runs(c))
+	if (r < 0)
 		return r;
 	if (limits_of(from, &old, NULL) < 0)
 		memset(&old, 0, sizeof(old));
@@ -38,6 +38,8 @@ static int write_limits(struct change *c, const struct lg_conf *from, const stru
 		want.set.note = warn;
 		want.set.note_arg = c;
 	}
+	if (r == 0 && !change_runs(c))
+		return limits_foresee(c->ct, &old, &want, err);
 	if (r == 0)
 		r = limits_apply(c->ct, &old, &want, err);
 	return r == 0 ? limits_apply_oom(c->ct, &old, &want, err) : r;

@@ -258,6 +258,8 @@ cpus_of() {
 	refused 62 'no CPU 8000' lodge set 101 --cpumask 0,8000
 	refused 62 'no NUMA node 900' lodge set 101 --nodemask 900
 	refused 21 'cpumask' lodge set 101 --cpumask some
+	refused 3 'no CPU 8000' lodge create 102 --template busybox --cpumask 8000
+	run -14 lodge status 102
 	run -0 lodge set 101 --nodemask 0
 	is "$(in_ct 101 sed -n 's/^Mems_allowed_list:[[:space:]]*//p' /proc/self/status)" 0 "node"
 }

@@ -106,16 +106,21 @@ io_in() {
 	ct 101
 	put_probe 101
 	run --separate-stderr lodge set 101 --io-write 1M
+	local told=$stderr
+	run --separate-stderr lodge create 102 --template busybox --io-write 1M --quiet
+	is "$stderr" "$told" "create says the same"
+	run --separate-stderr lodge set 102 --io-write 2M
+	is "$stderr" "$told" "and set of one that does not run"
 	cgroup_dir blkio 101
 	if [ "$CG_VERSION" = 2 ]; then
-		is "$stderr" "" "nothing to warn of"
+		is "$told" "" "nothing to warn of"
 		io_in 101 plain 65536
 		in_ct 101 sync
 		[ "$(awk '{ for (i = 2; i <= NF; i++) if ($i ~ /^wbytes=/) n += substr($i, 8) }
 			END { print n + 0 }' "$CG/io.stat")" -gt 1000000 ] || fail "they are not charged"
 	else
-		is "${#stderr_lines[@]}" 1 "lines: $stderr"
-		like "$stderr" 'O_DIRECT, O_SYNC, fsync' "which writes it counts"
+		is "$(wc -l <<<"$told")" 1 "lines: $told"
+		like "$told" 'O_DIRECT, O_SYNC, fsync' "which writes it counts"
 		like "$(lodge show 101)" 'io-write +1.0M/s +\(enforced on .*; direct and synced writes only' "show"
 	fi
 }

@@ -342,6 +342,9 @@ START_TEST(a_promise_that_cannot_be_kept_is_no_failure)
 	ck_assert_ptr_nonnull(strstr(notes[0], "no memory controller"));
 	lg_limit_effect(&host, "101", &set, LG_LIMIT_GUARANTEE, text);
 	ck_assert_ptr_nonnull(strstr(text, "no memory controller"));
+	nnotes = 0;
+	ck_assert_int_eq(lg_limits_foresee(&host, "101", &set, &err), 0);
+	ck_assert_uint_eq(nnotes, 1);
 	/* A limit is another matter. */
 	set = limit_of(LG_LIMIT_MEMORY_HIGH, 4096);
 	ck_assert_int_eq(lg_limits_apply(&host, "101", &set, &err), -EOPNOTSUPP);
@@ -349,7 +352,9 @@ START_TEST(a_promise_that_cannot_be_kept_is_no_failure)
 	set = limit_of(LG_LIMIT_IO_READ, 4096);
 	ck_assert_int_eq(lg_limits_apply(&host, "101", &set, &err), -EOPNOTSUPP);
 	ck_assert_ptr_nonnull(strstr(err.msg, "no io controller"));
+	ck_assert_int_eq(lg_limits_foresee(&host, "101", &set, &err), -EOPNOTSUPP);
 	set = limit_of(LG_LIMIT_IO_READ, LG_UNLIMITED);
+	ck_assert_int_eq(lg_limits_foresee(&host, "101", &set, &err), 0);
 	ck_assert_int_eq(lg_limits_apply(&host, "101", &set, &err), 0);
 }
 END_TEST
@@ -474,6 +479,10 @@ START_TEST(cpus_and_nodes_that_are_not_there_are_named)
 	want = (struct lg_cpuset){ .nodes = "0-1" };
 	ck_assert_int_eq(lg_cpuset_apply(&host, "101", &want, &err), -ERANGE);
 	ck_assert_ptr_nonnull(strstr(err.msg, "no NUMA node 1"));
+	ck_assert_int_eq(lg_cpuset_check(&host, "199", &want, &err), -ERANGE);
+	want = (struct lg_cpuset){ .cpus = "0-5", .seen = 1 };
+	ck_assert_int_eq(lg_cpuset_check(&host, "199", &want, &err), 0);
+	want.nodes = "0-1";
 	holds("101", "cpuset.cpus", "");
 	host.ctl[LG_CG_CPUSET].top = -1;
 	ck_assert_int_eq(lg_cpuset_apply(&host, "101", &want, &err), -EOPNOTSUPP);
@@ -504,6 +513,9 @@ START_TEST(huge_pages_are_limited_by_size_and_reservation)
 	ck_assert_ptr_nonnull(strstr(err.msg, "64KB"));
 	ck_assert_ptr_nonnull(strstr(err.msg, "2MB"));
 	ck_assert_int_eq(lg_hugetlb_apply(&host, "104", "1M", &err), -ENOENT);
+	run(": >top/hugetlb.2MB.max");
+	ck_assert_int_eq(lg_hugetlb_check(&host, "199", "2MB:4M", &err), 0);
+	ck_assert_int_eq(lg_hugetlb_check(&host, "199", "1GB:4M", &err), -EOPNOTSUPP);
 	host.ctl[LG_CG_HUGETLB].top = -1;
 	ck_assert_int_eq(lg_hugetlb_apply(&host, "101", NULL, &err), 0);
 	ck_assert_int_eq(lg_hugetlb_apply(&host, "101", "1M", &err), -EOPNOTSUPP);
