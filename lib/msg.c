@@ -162,6 +162,16 @@ static bool collect_fds(struct msghdr *h, struct lg_msg *m)
 	return ok;
 }
 
+static ssize_t receive(int sock, struct msghdr *h)
+{
+	ssize_t n;
+
+	do
+		n = recvmsg(sock, h, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
 int lg_msg_recv(int sock, struct lg_msg *m)
 {
 	uint32_t kind = 0;
@@ -176,9 +186,10 @@ int lg_msg_recv(int sock, struct lg_msg *m)
 	bool ok;
 
 	lg_msg_init(m, 0);
-	do
-		n = recvmsg(sock, &h, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	n = receive(sock, &h);
+	/* Said once, when the other end has closed and not read all of ours: what it has sent comes after. */
+	if (n < 0 && errno == ECONNRESET)
+		n = receive(sock, &h);
 	if (n < 0)
 		return -errno;
 	ok = collect_fds(&h, m) && !(h.msg_flags & MSG_TRUNC);

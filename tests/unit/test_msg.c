@@ -314,6 +314,20 @@ START_TEST(an_error_that_makes_no_sense_is_an_error_still)
 }
 END_TEST
 
+/* A shim that fails while lodged lets it go: the reason must not be lost. */
+START_TEST(last_words_arrive_from_one_that_closed_without_reading)
+{
+	lg_msg_init(&sent, 3);
+	ck_assert_int_eq(lg_msg_send(ends[0], &sent), 0);
+	lg_msg_init(&sent, 67);
+	ck_assert_int_eq(lg_msg_send(ends[1], &sent), 0);
+	ends[1] = lg_close(ends[1]);
+	ck_assert_int_eq(lg_msg_recv(ends[0], &got), 1);
+	ck_assert_uint_eq(got.kind, 67);
+	ck_assert_int_eq(lg_msg_recv(ends[0], &got), 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("msg");
@@ -332,6 +346,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_packet_that_is_too_large_is_dropped);
 	tcase_add_test(t, no_descriptor_of_a_refused_message_is_kept);
 	tcase_add_test(t, the_end_and_an_empty_socket_are_told_apart);
+	tcase_add_test(t, last_words_arrive_from_one_that_closed_without_reading);
 	tcase_add_test(t, a_full_socket_answers_again);
 	tcase_add_test(t, an_error_arrives_whole);
 	tcase_add_loop_test(t, an_error_that_makes_no_sense_is_an_error_still, 0, ARRAY_SIZE(errors));
