@@ -119,9 +119,14 @@ static int mount_kernel(struct inside *in, struct lg_err *err)
 
 static int tell_limits(struct inside *in, struct lg_err *err)
 {
+	struct lg_procfs *files = in->start->procfs;
+	int r = 0;
+
 	lg_procfs_dirs(&in->dirs);
-	return in->start->procfs->dev ?
-		       lg_procfs_place(&in->dirs, NULL, in->start->procfs, err) : 0;
+	if (files->dev)
+		r = lg_procfs_place(&in->dirs, NULL, files, err);
+	lg_procfs_close(files);
+	return r;
 }
 
 static int make_devices(struct inside *in, struct lg_err *err)

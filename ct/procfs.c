@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/file.h"
 
 enum folder { IN_PROC, IN_CPU };
 
@@ -39,6 +41,7 @@ static const struct {
 _Static_assert(ARRAY_SIZE(rows) == LG_PROCFS_FILES, "one descriptor for each row");
 
 #define MEMINFO 0
+#define TABLE_MAX (1u << 20)
 #define PASSES_MAX 4	/* of ours over one file: never more than one, unless something went wrong */
 
 static const char *name_of(size_t i)
@@ -193,6 +196,69 @@ void lg_procfs_dirs(struct lg_procfs_dirs *ret)
 	ret->cpu = open("/sys/devices/system/cpu", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+dev_t lg_procfs_root(void)
+{
+	lg_autoclose int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	dev_t dev;
+
+	return root >= 0 && dev_of(root, &dev) == 0 ? dev : 0;
+}
+
+/* Does the table have device @dev mounted at @point, as file system @type? statfs() would ask a guest's own one. */
+static bool is_mounted(char *table, const char *point, dev_t dev, const char *type)
+{
+	char *save = NULL;
+
+	for (char *line = strtok_r(table, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char at[64], is[16];
+		unsigned int major, minor;
+		const char *dash = strstr(line, " - ");
+
+		if (dash && sscanf(line, "%*d %*d %u:%u %*s %63s", &major, &minor, at) == 3 &&
+		    sscanf(dash, " - %15s", is) == 1 && strcmp(at, point) == 0 &&
+		    strcmp(is, type) == 0 && makedev(major, minor) == dev)
+			return true;
+	}
+	return false;
+}
+
+/* One name in the root, which is the container's own disk, and what is mounted there: no file system is asked. */
+static int open_kernels(int proc, int root, const char *point, const char *type)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+	};
+	lg_autoclose int fd = (int)syscall(SYS_openat2, root, point + 1, &how, sizeof(how));
+	lg_autofree char *table = NULL;
+	dev_t dev;
+
+	if (fd < 0 || dev_of(fd, &dev) < 0 ||
+	    lg_file_read(proc, "self/mountinfo", TABLE_MAX, &table, NULL, NULL) < 0 ||
+	    !is_mounted(table, point, dev, type))
+		return -1;
+	return lg_take_fd(&fd);
+}
+
+void lg_procfs_find_dirs(int proc, dev_t root, struct lg_procfs_dirs *ret)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
+	};
+	lg_autoclose int dir = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	lg_autoclose int sys = -1;
+	dev_t dev;
+
+	*ret = (struct lg_procfs_dirs)LG_PROCFS_NO_DIRS;
+	if (dir < 0 || dev_of(dir, &dev) < 0 || dev != root)
+		return;
+	ret->proc = open_kernels(proc, dir, "/proc", "proc");
+	sys = open_kernels(proc, dir, "/sys", "sysfs");
+	if (sys >= 0)
+		ret->cpu = (int)syscall(SYS_openat2, sys, "devices/system/cpu", &how, sizeof(how));
+}
+
 /* What is on top at this name: one name in a folder of the kernel's, and the mounts over it. */
 static int open_top(int dir, const char *name)
 {
@@ -251,7 +317,7 @@ static int place(int dir, const char *name, const dev_t *old, int file)
 }
 
 int lg_procfs_place(const struct lg_procfs_dirs *dirs, const dev_t *old,
-		    struct lg_procfs *files, struct lg_err *err)
+		    const struct lg_procfs *files, struct lg_err *err)
 {
 	int first = 0;
 
@@ -263,6 +329,5 @@ int lg_procfs_place(const struct lg_procfs_dirs *dirs, const dev_t *old,
 			first = lg_fail(err, r, "%s %s", files->fds[i] < 0 ? "uncover" : "cover",
 					rows[i].source);
 	}
-	lg_procfs_close(files);
 	return first;
 }

@@ -73,14 +73,26 @@ size_t lg_procfs_keep(struct lg_procfs *files, int *keep[LG_PROCFS_FILES]);
 void lg_procfs_dirs(struct lg_procfs_dirs *ret);
 
 /**
+ * lg_procfs_find_dirs() - the folders of the mount namespace that we are in, whoever has made it
+ * @proc:	a descriptor of the host's /proc
+ * @root:	the device of its root; a namespace with another root has none for us
+ *
+ * A folder that is not the kernel's own (proc, sysfs) stays -1.
+ */
+void lg_procfs_find_dirs(int proc, dev_t root, struct lg_procfs_dirs *ret);
+
+/** lg_procfs_root() - the device of the root that we see. 0: cannot be told. */
+dev_t lg_procfs_root(void);
+
+/**
  * lg_procfs_place() - take away the files of the file systems @old and put @files in their place
  * @old:	NULL: the container is new and nothing lies over its files
- * @files:	copies (lg_procfs_clone()), used up; dev 0: only take away
+ * @files:	copies (lg_procfs_clone()), which stay open; dev 0: only take away
  *
  * In the mount namespace of @dirs. A file over which someone else's lies is left alone.
  * Return: 0; the first negative errno (it goes on with the other files).
  */
 int lg_procfs_place(const struct lg_procfs_dirs *dirs, const dev_t *old,
-		    struct lg_procfs *files, struct lg_err *err);
+		    const struct lg_procfs *files, struct lg_err *err);
 
 #endif

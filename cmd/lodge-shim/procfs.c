@@ -7,17 +7,25 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "cmd/lodge-shim/namespaces.h"
 #include "cmd/lodge-shim/shim.h"
 #include "ct/inside.h"
 #include "ct/procfs.h"
 #include "lib/cleanup.h"
+
+#define OTHERS_MAX 64u	/* mount namespaces of a guest that are looked after */
+#define OTHERS_S 5	/* how long at most; a child that is stuck is left alone */
 
 static void on_end(struct source *s, uint32_t events);
 
@@ -35,16 +43,69 @@ static void remember(dev_t dev)
 	known[0] = dev;
 }
 
+/* What was put in place can be copied by who is in the namespace where it lies. */
+static void help_other(int proc, int ns, dev_t root)
+{
+	struct lg_procfs copies = LG_PROCFS_NONE;
+	struct lg_procfs_dirs found;
+
+	if (files.dev)
+		lg_procfs_clone(&files, &copies, NULL);
+	if (setns(ns, CLONE_NEWNS) < 0)
+		return;
+	lg_procfs_find_dirs(proc, root, &found);
+	lg_procfs_place(&found, known, &copies, NULL);
+}
+
+/*
+ * Sandboxed services of a guest have mount namespaces of their own, with a proc of their own and copies of our
+ * mounts that follow nothing. A child each, as a guest could build one that makes it wait; it then waits for the end of
+ * the container.
+ */
+static void help_others(int proc, int *ns, size_t n)
+{
+	struct timespec patience = { .tv_sec = OTHERS_S };
+	dev_t root = lg_procfs_root();
+	size_t left = 0;
+	sigset_t child;
+
+	for (size_t i = 0; i < n; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			help_other(proc, ns[i], root);
+			_exit(0);
+		}
+		left += pid > 0;
+	}
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	while (left > 0) {
+		while (left > 0 && waitpid(-1, NULL, WNOHANG) > 0)
+			left--;
+		if (left > 0 && sigtimedwait(&child, NULL, &patience) < 0 && errno != EINTR)
+			return;
+	}
+}
+
 /* The guest is not trusted with what the child has: it is another user's and in another pid namespace. */
 static void help(void)
 {
+	int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC), ns[OTHERS_MAX];
 	struct lg_err err = { 0 };
+	struct stat own = { 0 };
+	char name[32];
+	size_t n;
 	int r = 0;
 
+	snprintf(name, sizeof(name), "%d/ns/mnt", (int)shim.launch.pid);
+	fstatat(proc, name, &own, 0);
+	n = namespaces_gather(shim.cgroup_fd, own.st_ino, ns, OTHERS_MAX);
 	if (setns(shim.launch.pidfd, CLONE_NEWNS) < 0)
 		r = lg_fail(&err, -errno, "enter its mount namespace");
-	if (r == 0)
+	else
 		r = lg_procfs_place(&dirs, known, &files, &err);
+	help_others(proc, ns, n);
 	if (r < 0)
 		dprintf(STDERR_FILENO, "lodge-shim %u: /proc shows the host's: %s\n", shim.ctid,
 			err.msg);

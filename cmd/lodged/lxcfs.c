@@ -24,6 +24,7 @@
 #define RETRY_MIN_US 200000u
 #define RETRY_MAX_US (60u * 1000000u)
 #define MOVE_US (3u * 1000000u)		/* for every shim to take the new one's files */
+#define PROBE_S 60u
 #define REPLACED_US (3u * 1000000u)	/* for a package manager to finish */
 
 struct lxcfs {
@@ -35,7 +36,8 @@ struct lxcfs {
 	struct server *old;		/* which `now` has replaced */
 	unsigned int nr;
 	uint64_t delay_us;
-	sd_event_source *retry, *watch;
+	sd_event_source *retry, *watch, *probe;
+	uint64_t probe_us;
 	bool ending;
 };
 
@@ -95,13 +97,27 @@ void lxcfs_ended(struct server *s)
 	server_clear_up(lx->d, s->nr);
 	forget(lx, s);
 	if (!retired) {
-		say_why(lx, "lxcfs (process %d) has ended%s", (int)s->pid,
-			s->opened ? "" : " without having mounted anything");
-		lg_log(LG_LOG_WARN, "%s: it is started again", lx->why);
+		if (s->err.code)
+			say_why(lx, "%.280s", s->err.msg);
+		else
+			say_why(lx, "lxcfs (process %d) has ended%s", (int)s->pid,
+				s->opened ? "" : " without having mounted anything");
+		if (lx->delay_us < RETRY_MAX_US)	/* not for ever */
+			lg_log(LG_LOG_WARN, "%s; it is started again", lx->why);
 	}
 	server_free(s);
 	if (!retired)
 		start_again(lx, lived);
+}
+
+static bool runs_program(const struct lxcfs *lx, pid_t pid)
+{
+	struct stat file, running;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	return stat(lx->program, &file) == 0 && stat(path, &running) == 0 &&
+	       file.st_dev == running.st_dev && file.st_ino == running.st_ino;
 }
 
 /* ---- lending its files ---- */
@@ -175,6 +191,9 @@ void lxcfs_opened(struct server *s)
 	lx->why[0] = '\0';
 	give_all(lx);
 	lg_log(LG_LOG_INFO, "lxcfs (process %d) tells containers their limits", (int)s->pid);
+	/* Replaced while lodged was away, or lodge.conf names another one now. */
+	if (s->taken_up && !runs_program(lx, s->pid))
+		start_one(lx);
 }
 
 /* ---- starting one ---- */
@@ -204,16 +223,6 @@ static void start_one(struct lxcfs *lx)
 /* ---- a newer program ---- */
 
 static void watch_program(struct lxcfs *lx);
-
-static bool runs_program(const struct lxcfs *lx, pid_t pid)
-{
-	struct stat file, running;
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
-	return stat(lx->program, &file) == 0 && stat(path, &running) == 0 &&
-	       file.st_dev == running.st_dev && file.st_ino == running.st_ino;
-}
 
 static int program_replaced(sd_event_source *source, uint64_t usec, void *arg)
 {
@@ -341,6 +350,34 @@ static void find_program(struct lxcfs *lx)
 	}
 }
 
+static int probe(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct lxcfs *lx = arg;
+
+	(void)usec;
+	for (size_t i = 0; lx->now && i < lx->d->ncts; i++)
+		if (lx->d->cts[i]->state == STATE_RUNNING) {
+			server_probe(lx->now);
+			break;
+		}
+	sd_event_source_set_time_relative(source, lx->probe_us);
+	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return 0;
+}
+
+/* One that hangs would let every reader hang: only asking it tells. */
+static void probe_now_and_then(struct lxcfs *lx)
+{
+	const char *text = getenv("LG_LXCFS_PROBE_S");	/* for the tests */
+	uint64_t seconds = PROBE_S;
+
+	if (text)
+		lg_parse_u64(text, 1, PROBE_S, &seconds, NULL);
+	lx->probe_us = seconds * 1000000;
+	sd_event_add_time_relative(lx->d->event, &lx->probe, CLOCK_MONOTONIC, lx->probe_us, 0,
+				   probe, lx);
+}
+
 int lxcfs_begin(struct daemon *d, struct lg_err *err)
 {
 	struct lxcfs *lx = calloc(1, sizeof(*lx));
@@ -356,6 +393,7 @@ int lxcfs_begin(struct daemon *d, struct lg_err *err)
 	if (!lx->program[0])
 		return 0;
 	watch_program(lx);
+	probe_now_and_then(lx);
 	if (!lx->next)
 		start_one(lx);
 	return 0;
@@ -369,6 +407,7 @@ bool lxcfs_end(struct daemon *d)
 
 	lx->ending = true;
 	lx->retry = sd_event_source_disable_unref(lx->retry);
+	lx->probe = sd_event_source_disable_unref(lx->probe);
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		if (!all[i])
 			continue;
@@ -387,6 +426,7 @@ void lxcfs_free(struct daemon *d)
 		return;
 	sd_event_source_disable_unref(lx->retry);
 	sd_event_source_disable_unref(lx->watch);
+	sd_event_source_disable_unref(lx->probe);
 	if (lx->old)
 		server_kill(lx->old);
 	for (size_t i = 0; i < 3; i++) {

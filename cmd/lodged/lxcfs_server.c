@@ -103,9 +103,15 @@ struct server *server_new(struct daemon *d, unsigned int nr)
 
 /* ---- opening its files: a worker's work ---- */
 
+/*
+ * lxcfs 6 lets nobody read when it may not look at the personality of process 1: Yama at its strictest does that.
+ */
 static void open_failed(struct server *s, const struct lg_err *err)
 {
-	lg_log(LG_LOG_WARN, "%s", err->msg);
+	s->err = *err;
+	if (err->code == -EACCES)
+		lg_refuse(&s->err, -EACCES, 0, "lxcfs lets nobody read its files: may it read "
+			  "/proc/1/personality (kernel.yama.ptrace_scope below 3)?");
 	server_kill(s);
 }
 
@@ -135,18 +141,18 @@ static int on_opened(sd_event_source *source, int fd, uint32_t revents, void *ar
 	(void)revents;
 	if (r == -EAGAIN || r == -EINTR)
 		return 0;
-	if (r == 1 && m.kind == LG_P_PROC)
+	if (r == 1 && m.kind == LG_P_PROC && !s->opened)
 		r = lg_procfs_take(&m, &s->files, &err);
-	else if (r == 1)
+	else if (r == 1 && m.kind != LG_P_PROC)
 		lg_msg_get_err(&m, &err);
-	else
+	else if (r != 1)
 		lg_refuse(&err, -ECHILD, 0, "the worker that opens lxcfs's files gave no answer");
 	lg_msg_drop_fds(&m);
 	s->timer = sd_event_source_disable_unref(s->timer);
 	s->io = sd_event_source_disable_unref(s->io);
 	if (err.code)
 		open_failed(s, &err);
-	else
+	else if (!s->opened)
 		lxcfs_opened(s);
 	return 0;
 }
@@ -250,6 +256,14 @@ int server_start(struct server *s, const char *program, struct lg_err *err)
 	return r == 0 ? open_files(s, err) : r;
 }
 
+void server_probe(struct server *s)
+{
+	struct lg_err err = { 0 };
+
+	if (!s->io && open_files(s, &err) < 0)
+		lg_log(LG_LOG_WARN, "look whether lxcfs answers: %s", err.msg);
+}
+
 int server_take_up(struct server *s, pid_t pid, struct lg_err *err)
 {
 	int pidfd = lg_pidfd_open(pid), r;
@@ -257,6 +271,7 @@ int server_take_up(struct server *s, pid_t pid, struct lg_err *err)
 	if (pidfd < 0)
 		return lg_fail(err, pidfd, "take up lxcfs (process %d)", (int)pid);
 	s->pid = pid;
+	s->taken_up = true;
 	r = watch(s, pidfd);
 	return r == 0 ? open_files(s, err) : lg_fail(err, r, "watch lxcfs");
 }

@@ -17,7 +17,8 @@ struct server {
 	sd_event_source *end;		/* its pidfd */
 	sd_event_source *io;		/* the worker that opens its files */
 	sd_event_source *timer;		/* for that; later for its end */
-	bool opened, retired;
+	bool opened, retired, taken_up;
+	struct lg_err err;		/* why it was killed; code 0: it ended by itself */
 	struct lg_procfs files;
 };
 
@@ -32,6 +33,9 @@ int server_start(struct server *s, const char *program, struct lg_err *err);
 
 /** server_take_up() - it is process @pid already; likewise. */
 int server_take_up(struct server *s, pid_t pid, struct lg_err *err);
+
+/** server_probe() - let a worker open its files once more; one that does not answer is killed. */
+void server_probe(struct server *s);
 
 /** server_kill() - it has nothing to save: SIGKILL. lxcfs_ended() follows. */
 void server_kill(struct server *s);

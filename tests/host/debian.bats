@@ -74,6 +74,39 @@ boots() {
 	in_ct 201 systemd-run --wait --pipe -p MemoryMax=64M true
 }
 
+# What free says, and what sandboxed services see, whose mount namespaces and proc are their own.
+sees_limit() {
+	[ "$(in_ct 201 free --kibi | awk '$1 == "Mem:" { print $2 }')" = 524288 ] &&
+		in_ct 201 sh -c 'own=$(readlink /proc/1/ns/mnt)
+			for p in /proc/[0-9]*; do
+				[ "$(readlink "$p/ns/mnt")" = "$own" ] ||
+					nsenter -t "${p#/proc/}" -m grep -q " 524288 kB" /proc/meminfo || exit 1
+			done'
+}
+
+sees_limit_by_another() {
+	[ "$(cat "$LG_RUN"/lxcfs/*.pid)" != "$1" ] && sees_limit
+}
+
+proc_tells_limits() {
+	need tool lxcfs
+	boots "$1"
+	local old
+	wait_for 10 sees_limit
+	old=$(cat "$LG_RUN"/lxcfs/*.pid)
+	kill -KILL "$old"
+	wait_for 30 sees_limit_by_another "$old"
+	[ "$(in_ct 201 cut -d. -f1 /proc/uptime)" -le $((SECONDS + 5)) ]
+}
+
+@test "debian-13: free and sandboxed services see the limits, also when lxcfs was killed" {
+	proc_tells_limits debian-13
+}
+
+@test "debian-12: free and sandboxed services see the limits, also when lxcfs was killed" {
+	proc_tells_limits debian-12
+}
+
 @test "debian-13: the file system is writable and owned by its own root" {
 	boots debian-13
 	in_ct 201 sh -c 'useradd -m tester && su tester -c "touch ~/x && id -un"'

@@ -150,6 +150,20 @@ reads_kernels() {
 	! grep -q lxcfs "/proc/$1/mountinfo" && grep -q '^MemTotal' "/proc/$1/root/proc/meminfo"
 }
 
+@test "lxcfs hangs: it is killed, guests read on" {
+	local old
+	is "$(lodged_down)" 0 "lodged's exit status"
+	lodged_up LG_LXCFS_PROBE_S=1
+	wait_for 10 lxcfs_is_up
+	old=$(lxcfs_pid)
+	kill -STOP "$old"
+	wait_for 40 is_no_more "$old"
+	wait_for 20 lxcfs_is_another "$old"
+	wait_for 10 memory_is 101 65536
+	is "$(lodged_down)" 0 "lodged's exit status"
+	lodged_up
+}
+
 @test "lodged is restarted: the same lxcfs goes on, no read fails" {
 	local old
 	old=$(lxcfs_pid)
