@@ -244,13 +244,28 @@ static int gather(const char *name, void *arg)
 	return 0;
 }
 
+/* A shim that was just taken has its set, but is not in it yet: to the kernel it is empty. */
+static bool spare_is_owned(const struct daemon *d, const char *name)
+{
+	if (d->spare && strcmp(d->spare->cg_spare, name) == 0)
+		return true;
+	for (size_t i = 0; i < d->ncts; i++) {
+		const struct instance *ct = d->cts[i];
+
+		if ((ct->shim && strcmp(ct->shim->cg_spare, name) == 0) ||
+		    (ct->old_shim && strcmp(ct->old_shim->cg_spare, name) == 0))
+			return true;
+	}
+	return false;
+}
+
 void sweep_orphans(struct daemon *d)
 {
 	struct names names = { .n = 0 };
 
 	lg_cg_spare_each(d->cg, gather, &names);
 	for (unsigned int i = 0; i < names.n; i++)
-		if (!d->spare || strcmp(d->spare->cg_spare, names.name[i]) != 0)
+		if (!spare_is_owned(d, names.name[i]))
 			lg_cg_spare_remove(d->cg, names.name[i], NULL);
 	names.n = 0;
 	lg_cg_each(d->cg, gather, &names);

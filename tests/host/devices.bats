@@ -241,3 +241,34 @@ gone_inside() {
 event_said() {
 	grep -qF -e "$1" "$LG_STATE/lodged.log"
 }
+
+@test "a capability that is switched off is gone for init and for what is entered" {
+	ct 101 --capability net_admin:off,sys_time:on --ip auto
+	local bounding
+	bounding=$((16#$(in_ct 101 awk '/^CapBnd/ { print $2 }' /proc/1/status)))
+	[ $((bounding >> 12 & 1)) -eq 0 ] || fail "init has net_admin"
+	[ $((bounding >> 25 & 1)) -eq 1 ] || fail "init lacks sys_time"
+	run in_ct 101 ip link set eth0 down
+	[ "$status" -ne 0 ]
+	run in_ct 101 date -s 2000-01-01
+	like "$output" 'not permitted' "the clock is the host's, whatever is on"
+	[ "$(date +%Y)" -gt 2000 ]
+}
+
+@test "the terminal of a session is the container's own: what is put into it is typed nowhere else" {
+	ct 101
+	# In a terminal of the test's own, so that anything that came through would be read by its shell.
+	run script -qec "$LG_LODGE exec -t 101 -- sh -c 'tty; stat -c %d /dev/pts/0; stat -L -c %d /proc/self/fd/0'" /dev/null
+	[ "$status" -eq 0 ]
+	like "${lines[0]}" '^/dev/pts/[0-9]+' "terminal"
+	is "${lines[2]}" "${lines[1]}" "its file system is the container's devpts"
+}
+
+@test "lodge.conf may let every container use io_uring" {
+	is "$(lodged_down)" 0 "the daemon's end"
+	echo 'IO_URING="yes"' >>"$LG_ETC/lodge.conf"
+	lodged_up
+	given 101
+	is "$(in_ct 101 /bin/probe call io_uring_setup)" EFAULT "io_uring"
+	is "$(in_ct 101 /bin/probe call keyctl)" ENOSYS "keyctl"
+}

@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <linux/keyctl.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -279,6 +280,60 @@ START_TEST(each_combination_has_a_file_of_its_own)
 }
 END_TEST
 
+#ifdef __x86_64__
+/*
+ * A 64-bit program can make 32-bit calls: they are a table of their own, and the filter has both. Numbers
+ * as in the kernel's syscall_32.tbl.
+ */
+static const struct {
+	const char *name;
+	long nr, a;
+	int want;
+} calls32[] = {
+	{ "getpid", 20, 0, IS_OK },	    { "init_module", 128, 0, EPERM },
+	{ "delete_module", 129, 0, EPERM }, { "kexec_load", 283, 0, EPERM },
+	{ "bpf", 357, -1, EPERM },	    { "keyctl", 288, 0, ENOSYS },
+	{ "io_uring_setup", 425, 0, ENOSYS }, { "open_by_handle_at", 342, -1, EPERM },
+	{ "stime", 25, 0, EPERM },	    { "clock_settime64", 404, -1, EPERM },
+	{ "vm86", 166, 0, EPERM },	    { "iopl", 110, 0, EPERM },
+	{ "userfaultfd", 374, -1, EPERM },  { "socket of vsock", 359, AF_VSOCK, EAFNOSUPPORT },
+	{ "socket of tipc", 359, AF_TIPC, EAFNOSUPPORT }, { "unshare", 310, 0, IS_OK },
+	{ "fsopen (by the kernel)", 430, 0, EFAULT },
+};
+
+static long call32(long nr, long a)
+{
+	long r;
+
+	__asm__ volatile("int $0x80" : "=a"(r) : "a"(nr), "b"(a), "c"(0), "d"(0), "S"(0), "D"(0)
+			 : "memory", "r8", "r9", "r10", "r11");
+	return (int)r;
+}
+
+START_TEST(calls_of_the_older_kind_are_answered_alike)
+{
+	int status;
+	pid_t pid;
+
+	close(lg_seccomp_open(dir, 0, NULL));
+	pid = fork();
+	if (pid == 0) {
+		long r;
+
+		load(0);
+		r = call32(calls32[_i].nr, calls32[_i].a);
+		_exit(r >= 0 ? IS_OK : (int)-r);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV)
+		return;		/* this kernel runs no 32-bit programs */
+	ck_assert_msg(WIFEXITED(status), "%s: status %x", calls32[_i].name, status);
+	ck_assert_msg(WEXITSTATUS(status) == calls32[_i].want, "%s: %s, not %s", calls32[_i].name,
+		      strerror(WEXITSTATUS(status)), strerror(calls32[_i].want));
+}
+END_TEST
+#endif
+
 int main(void)
 {
 	Suite *s = suite_create("seccomp");
@@ -294,6 +349,10 @@ int main(void)
 	tcase_add_loop_test(tc, a_group_of_calls_is_let_through_alone, 0,
 			    ARRAY_SIZE(let_through));
 	tcase_add_test(tc, each_combination_has_a_file_of_its_own);
+#ifdef __x86_64__
+	tcase_add_loop_test(tc, calls_of_the_older_kind_are_answered_alike, 0,
+			    ARRAY_SIZE(calls32));
+#endif
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);
