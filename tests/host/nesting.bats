@@ -195,3 +195,17 @@ put_lodge() {
 	lodge destroy --force 311
 	lodge destroy --force 312
 }
+
+@test "engines' folders and homes count against the container's disk limit" {
+	need template busybox
+	lodge create 311 --template busybox --feature nesting --disk 64M
+	lodge start 311 >/dev/null
+	in_ct 311 awk '$2 == "/var/lib/containers" || $2 == "/home" { print $2 }' /proc/mounts >"$BATS_TEST_TMPDIR/mounts"
+	is "$(sort "$BATS_TEST_TMPDIR/mounts" | tr '\n' ' ')" "/home /var/lib/containers " "folders beside the overlay"
+	run ! in_ct 311 dd if=/dev/zero of=/var/lib/containers/file bs=1M count=100
+	run ! in_ct 311 dd if=/dev/zero of=/home/file bs=1M count=20
+	run ! in_ct 311 dd if=/dev/zero of=/root/file bs=1M count=20
+	in_ct 311 rm /var/lib/containers/file
+	in_ct 311 dd if=/dev/zero of=/root/file bs=1M count=20
+	lodge destroy --force 311
+}
