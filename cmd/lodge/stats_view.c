@@ -14,8 +14,8 @@
 #include "lib/json.h"
 #include "lib/parse.h"
 
-#define WIDE 112u	/* columns of a terminal that all of the usual ones need */
-#define ALL_OF_IT "id,name,cpu,memory,memory-max,swap,tasks,read,write,rx,tx,cpu-wait,memory-wait,io-wait"
+#define WIDE 120u	/* columns of a terminal that all of the usual ones need */
+#define ALL_OF_IT "id,name,cpu,memory,memory-max,swap,tasks,disk,read,write,rx,tx,cpu-wait,memory-wait,io-wait"
 #define MOST_OF_IT "id,name,cpu,memory,tasks,read,write,rx,tx,cpu-wait,io-wait"
 #define INTERVAL_ONCE 0.3
 #define INTERVAL_AGAIN 2.0
@@ -192,6 +192,16 @@ static double get_tasks_max(const json_t *row, char *buf)
 	return cell_number(buf, row, "tasks_limit");
 }
 
+static double get_disk(const json_t *row, char *buf)
+{
+	return cell_size(buf, row, "disk_bytes");
+}
+
+static double get_disk_max(const json_t *row, char *buf)
+{
+	return cell_size(buf, row, "disk_limit");
+}
+
 static double get_read(const json_t *row, char *buf)
 {
 	return cell_rate(buf, row, "read_bps");
@@ -257,6 +267,8 @@ const struct column stats_columns[] = {
 	{ "swap",	"SWAP",		"swap in use",				0, true, false, get_swap,	true },
 	{ "tasks",	"TASKS",	"processes and threads",		0, true, false, get_tasks,	true },
 	{ "tasks-max",	"TASKS-MAX",	"processes and threads it may have",	0, true, false, get_tasks_max,	true },
+	{ "disk",	"DISK",		"what its files take, where that is limited", 0, true, false, get_disk,	true },
+	{ "disk-max",	"DISK-MAX",	"what they may take",			0, true, false, get_disk_max,	true },
 	{ "read",	"READ/s",	"bytes read from disks in a second",	0, true, false, get_read,	true },
 	{ "write",	"WRITE/s",	"bytes written to disks in a second",	0, true, false, get_write,	true },
 	{ "rx",		"RX/s",		"bytes received in a second",		0, true, false, get_rx,		true },

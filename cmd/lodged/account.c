@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cmd/lodged/limits.h"
+#include "cmd/lodged/look.h"
 #include "cmd/lodged/lodged.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
@@ -30,7 +31,7 @@ struct seen {
 	uint64_t both_bytes;		/* memory and swap */
 	uint64_t tcp_sockets, other_sockets;
 	uint64_t cpu_percent, io_bps, iops;
-	uint64_t disk_bytes, disk_inodes;
+	struct lg_fs_usage disk;
 	uint64_t none;
 };
 
@@ -57,8 +58,8 @@ static const struct counter {
 	[COUNT_NUMTCPSOCK] =	{ "count", 1, AT(tcp_sockets), NONE, NONE, NO_LIMIT, NO_LIMIT, "NUMTCPSOCK" },
 	[COUNT_NUMOTHERSOCK] =	{ "count", 1, AT(other_sockets), NONE, NONE, NO_LIMIT, NO_LIMIT, "NUMOTHERSOCK" },
 	[COUNT_SWAPPAGES] =	{ "pages", LG_PAGE, AT(use.swap_bytes), AT(use.swap_peak_bytes), AT(use.swap_hits), LG_LIMIT_SWAP, LG_LIMIT_SWAP, "SWAPPAGES" },
-	[COUNT_DISKSPACE] =	{ "KiB", 1024, AT(disk_bytes), NONE, NONE, NO_LIMIT, NO_LIMIT, "DISKSPACE" },
-	[COUNT_DISKINODES] =	{ "count", 1, AT(disk_inodes), NONE, NONE, NO_LIMIT, NO_LIMIT, "DISKINODES" },
+	[COUNT_DISKSPACE] =	{ "KiB", 1024, AT(disk.bytes_used), NONE, NONE, NO_LIMIT, NO_LIMIT, "DISKSPACE" },
+	[COUNT_DISKINODES] =	{ "count", 1, AT(disk.inodes_used), NONE, NONE, NO_LIMIT, NO_LIMIT, "DISKINODES" },
 	[COUNT_CPULIMIT] =	{ "percent", 1, AT(cpu_percent), NONE, AT(use.throttled), LG_LIMIT_CPU, LG_LIMIT_CPU, NULL },
 	[COUNT_IOLIMIT] =	{ "bytes_s", 1, AT(io_bps), NONE, NONE, LG_LIMIT_IO_READ, LG_LIMIT_IO_WRITE, NULL },
 	[COUNT_IOPSLIMIT] =	{ "ops_s", 1, AT(iops), NONE, NONE, LG_LIMIT_IOPS_READ, LG_LIMIT_IOPS_WRITE, NULL },
@@ -181,16 +182,6 @@ static void read_sockets(const struct instance *ct, struct seen *seen)
 	seen->other_sockets = used > tcp + tcp6 ? used - tcp - tcp6 : 0;
 }
 
-static void read_disk(const struct instance *ct, struct seen *seen)
-{
-	struct lg_fs_usage u;
-
-	if (disk_usage(ct, &u) < 0)
-		return;
-	seen->disk_bytes = u.bytes_used;
-	seen->disk_inodes = u.inodes_used;
-}
-
 static uint64_t per_second(uint64_t now, uint64_t before, uint64_t us)
 {
 	return now == UINT64_MAX || now < before || us == 0 ?
@@ -257,7 +248,7 @@ static struct account *look(struct instance *ct, struct lg_cg_stats *use, struct
 		return NULL;
 	account_run(a, id);
 	read_sockets(ct, &seen);
-	read_disk(ct, &seen);
+	look_disk(ct, &seen.disk);
 	seen.private_bytes = seen.use.swap_bytes == UINT64_MAX ?
 				     seen.use.anon_bytes : sum(seen.use.anon_bytes, seen.use.swap_bytes);
 	seen.both_bytes = seen.use.swap_bytes == UINT64_MAX ?
@@ -336,8 +327,8 @@ static json_t *counter_json(const struct instance *ct, const struct account *a, 
 	json_t *obj = json_pack("{s:s, s:s}", "resource", counter_names[id], "unit",
 				counters[id].unit);
 
-	set_number(obj, "held", now ? now->held : UINT64_MAX);
-	if (now && now->held != UINT64_MAX)
+	set_number(obj, "held", now->held);
+	if (now->held != UINT64_MAX)
 		set_number(obj, "maxheld", account_max(a, id));
 	else if (account_max(a, id))
 		set_number(obj, "maxheld", account_max(a, id));
@@ -352,6 +343,17 @@ static json_t *counter_json(const struct instance *ct, const struct account *a, 
 	return obj;
 }
 
+/* One that does not run holds nothing but its files. */
+static void read_stopped(const struct instance *ct, struct reading now[COUNT_COUNT_])
+{
+	struct seen seen;
+
+	memset(&seen, 0xff, sizeof(seen));
+	look_disk(ct, &seen.disk);
+	for (size_t i = 0; i < COUNT_COUNT_; i++)
+		now[i] = reading_of(&seen, &counters[i]);
+}
+
 static json_t *account_json(struct instance *ct)
 {
 	struct reading now[COUNT_COUNT_];
@@ -363,11 +365,12 @@ static json_t *account_json(struct instance *ct)
 
 	if (ct->name[0])
 		json_object_set_new(obj, "name", lg_varlink_text(ct->name));
+	if (!runs)
+		read_stopped(ct, now);
 	if (a && limits_of(ct->conf, &limits, NULL) == 0) {
 		set_number(obj, "since", (uint64_t)a->since);
 		for (size_t i = 0; i < COUNT_COUNT_; i++)
-			json_array_append_new(list, counter_json(ct, a, i, runs ? &now[i] : NULL,
-								 &limits.set));
+			json_array_append_new(list, counter_json(ct, a, i, &now[i], &limits.set));
 	}
 	json_object_set_new(obj, "counters", list);
 	if (!runs)

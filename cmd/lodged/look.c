@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/cleanup.h"
+
 static int by_ctid(const void *a, const void *b)
 {
 	const struct look *x = a, *y = b;
@@ -19,6 +21,15 @@ const struct look *look_find(const struct looks *looks, uint32_t ctid)
 	return looks->n ? bsearch(&key, looks->list, looks->n, sizeof(key), by_ctid) : NULL;
 }
 
+void look_disk(const struct instance *ct, struct lg_fs_usage *ret)
+{
+	lg_autoclose int mounted = disk_open_mounted(ct);
+
+	if (lg_disk_usage(ct->d->root.var, ct->ctid, mounted, ret, NULL) < 0)
+		*ret = (struct lg_fs_usage){ LG_UNLIMITED, LG_UNLIMITED, LG_UNLIMITED,
+					     LG_UNLIMITED };
+}
+
 static void look_at(const struct instance *ct, unsigned int parts, struct looks *looks)
 {
 	struct look *look = &looks->list[looks->n];
@@ -30,8 +41,10 @@ static void look_at(const struct instance *ct, unsigned int parts, struct looks 
 	look->ctid = ct->ctid;
 	look->at_us = now_us();
 	/* One that is just ending has no cgroup any more. */
-	if (lg_cg_stats(ct->d->cg, name, parts, &look->use, NULL) == 0)
-		looks->n++;
+	if (lg_cg_stats(ct->d->cg, name, parts, &look->use, NULL) < 0)
+		return;
+	look_disk(ct, &look->disk);
+	looks->n++;
 }
 
 /* In the order of the numbers, and each only once, however they were named. */

@@ -13,6 +13,7 @@ struct look {
 	struct lg_cg_stats use;
 	bool has_net;
 	struct lg_net_stats net;
+	struct lg_fs_usage disk;	/* LG_UNLIMITED where nothing limits, or is known */
 };
 
 struct looks {
@@ -39,6 +40,12 @@ struct host_look {
 int look_all(struct daemon *d, const json_t *ids, unsigned int parts, struct looks *ret,
 	     struct lg_err *err);
 void look_free(struct looks *looks);
+
+/**
+ * look_disk() - what the instance's files take, running or not; all LG_UNLIMITED without a limit,
+ * because only where there is one somebody counts
+ */
+void look_disk(const struct instance *ct, struct lg_fs_usage *ret);
 
 /** look_find() - of the instance @ctid; NULL. */
 const struct look *look_find(const struct looks *looks, uint32_t ctid);

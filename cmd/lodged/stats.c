@@ -29,6 +29,12 @@ static const struct number nets[] = {
 	NET(tx_packets), NET(rx_dropped), NET(tx_dropped),
 };
 
+#define DISK(key, name) { key, offsetof(struct lg_fs_usage, name) }
+static const struct number disks[] = {
+	DISK("disk_bytes", bytes_used), DISK("disk_limit", bytes),
+	DISK("disk_inodes", inodes_used), DISK("disk_inodes_limit", inodes),
+};
+
 #define HOST(name) { #name, offsetof(struct host_look, name) }
 static const struct number hosts[] = {
 	HOST(at_us),	       HOST(cpu_us),	 HOST(memory_bytes),
@@ -105,6 +111,7 @@ static json_t *stats_json(const struct instance *ct, const struct look *look)
 	if (look->has_net)
 		set_numbers(obj, &look->net, nets, ARRAY_SIZE(nets));
 	set_limits(obj, ct);
+	set_numbers(obj, &look->disk, disks, ARRAY_SIZE(disks));
 	json_object_set_new_nocheck(obj, "pressure",
 				    pressures_json(&look->use.cpu, &look->use.memory,
 						   &look->use.io));

@@ -176,6 +176,7 @@ static bool gather(struct why *why, struct instance *ct, const struct looks *loo
 	f->has_net = now->has_net && was->has_net;
 	f->net_before = was->net;
 	f->net = now->net;
+	f->own_disk = now->disk;
 	for (size_t i = 0; i < LG_LIMIT_COUNT_; i++)
 		f->limits.value[i] = LG_UNLIMITED;
 	if (limits_of(ct->conf, &limits, NULL) == 0)

@@ -51,6 +51,7 @@ struct why_facts {
 	uint64_t host_connections;
 	uint64_t disk_bytes, disk_free_bytes;		/* the file system that has its files */
 	uint64_t disk_inodes, disk_free_inodes;
+	struct lg_fs_usage own_disk;	/* LG_UNLIMITED: without limit */
 	struct why_users others[WHY_WHAT_COUNT_];
 };
 

@@ -298,6 +298,27 @@ static void find_io(const struct why_facts *f, struct why_report *r)
 	}
 }
 
+/* Its own limit of space or files. */
+static void find_own_disk(const struct why_facts *f, struct why_report *r)
+{
+	const struct lg_fs_usage *d = &f->own_disk;
+	struct why_finding *new;
+	char used[16], has[16];
+
+	if (is_full(d->bytes_used, d->bytes)) {
+		new = add(r, "disk", percent(d->bytes_used, d->bytes) >= 99 ? 920 : 500);
+		size_text(d->bytes_used, used);
+		size_text(d->bytes, has);
+		tell(new, "Its disk is full: its files take %s of %s.", used, has);
+		advise(new, "lodge set %s --disk SIZE gives it more", f->id);
+	}
+	if (is_full(d->inodes_used, d->inodes)) {
+		new = add(r, "disk", percent(d->inodes_used, d->inodes) >= 99 ? 920 : 500);
+		tell(new, "It has %" PRIu64 " of the %" PRIu64 " files it may have.", d->inodes_used,
+		     d->inodes);
+	}
+}
+
 static void find_disk_space(const struct why_facts *f, struct why_report *r)
 {
 	struct why_finding *new;
@@ -395,7 +416,7 @@ void why_find(const struct why_facts *facts, struct why_report *ret)
 {
 	static void (*const finders[])(const struct why_facts *f, struct why_report *r) = {
 		find_kills,   find_tasks,   find_cpu_limit,  find_cpu_wait, find_memory,
-		find_swap,    find_io,	    find_disk_space, find_network,  find_host_memory,
+		find_swap,    find_io,	    find_own_disk, find_disk_space, find_network, find_host_memory,
 	};
 
 	memset(ret, 0, sizeof(*ret));

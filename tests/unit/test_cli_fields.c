@@ -32,6 +32,7 @@ static json_t *web(void)
 				      counter(7, 9, 3), "physpages", counter(2, 10, 2), "swappages",
 				      counter(1, 1, 0), "kmemsize", "resource", "kmemsize", "maxheld", 5,
 				      "shmpages", "held", 4, "maxheld", 6));
+	json_object_set_new(json_object_get(i, "ubc"), "diskspace", counter(77, 80, 0));
 	return i;
 }
 
@@ -46,7 +47,7 @@ static const struct {
 	{ "physpages.m", "10", "-" },	    { "physpages.l", "131072", "-" },
 	{ "physpages.f", "2", "-" },	    { "swappages", "1", "-" },
 	{ "shmpages", "4", "-" },	    { "shmpages.f", "0", "-" },
-	{ "kmemsize", "-", "-" },	    { "diskspace", "-", "-" },
+	{ "kmemsize", "-", "-" },	    { "diskspace", "77", "-" },
 	{ "diskspace.s", "100", "-" },	    { "diskspace.h", "200", "-" },
 	{ "laverage", "-", "-" },	    { "cpulimit", "50", "-" },
 	{ "onboot", "yes", "-" },	    { "uptime", "-", "-" },
@@ -87,7 +88,7 @@ static const struct {
 	{ "cpus", "null" },
 	{ "hostname", "\"h.example\"" },
 	{ "description", "null" },
-	{ "diskspace", "null" },
+	{ "diskspace", "77" },
 	{ "uptime", "null" },
 };
 

@@ -9,6 +9,7 @@
 #include <check.h>
 
 #define S 1000000u
+#define X LG_UNLIMITED
 #define M (UINT64_C(1) << 20)
 
 static struct why_facts f;
@@ -29,6 +30,7 @@ static void setup(void)
 	f.disk_free_bytes = 500 * M;
 	f.disk_inodes = 1000;
 	f.disk_free_inodes = 900;
+	f.own_disk = (struct lg_fs_usage){ X, X, X, X };
 	f.connections = f.connections_max = f.host_connections = UINT64_MAX;
 	f.now.memory_bytes = 10 * M;
 	f.now.tasks = 3;
@@ -216,6 +218,20 @@ START_TEST(full_tables_and_disks)
 }
 END_TEST
 
+START_TEST(its_own_disk_is_full)
+{
+	f.own_disk = (struct lg_fs_usage){ 100 * M, 90 * M, 1000, 900 };
+	ck_assert_str_eq(found(), "");
+	f.own_disk.bytes_used = 100 * M;
+	ck_assert_str_eq(found(), "disk");
+	says(0, "its files take 100.0M of 100.0M");
+	ck_assert_str_eq(r.list[0].remedy, "lodge set 101 --disk SIZE gives it more");
+	f.own_disk.inodes_used = 1000;
+	found();
+	says(1, "1000 of the 1000 files");
+}
+END_TEST
+
 START_TEST(a_host_without_memory)
 {
 	f.host.available_bytes = 10 * M;
@@ -262,7 +278,7 @@ int main(void)
 		the_last_ten_seconds_count_as_well, its_own_limit_of_the_disk_goes_before_others,
 		full_memory_holds_back_only_who_waits_for_it, the_soft_limit_slows_down,
 		a_kill_names_the_process, tasks_at_their_limit, full_tables_and_disks,
-		a_host_without_memory, the_worst_goes_first, only_the_largest_users_are_kept,
+		a_host_without_memory, its_own_disk_is_full, the_worst_goes_first, only_the_largest_users_are_kept,
 	};
 	Suite *suite = suite_create("why");
 	TCase *tc = tcase_create("all");
