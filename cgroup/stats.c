@@ -181,7 +181,8 @@ static void set(struct lg_cg_stats *stats, size_t offset, uint64_t value)
 	memcpy((char *)stats + offset, &value, sizeof(value));
 }
 
-static void read_source(const struct lg_cg_host *host, const char *name,
+/* Return: false when there is no such file. */
+static bool read_source(const struct lg_cg_host *host, const char *name,
 			const struct source *source, struct reading *now,
 			struct lg_cg_stats *stats)
 {
@@ -190,7 +191,7 @@ static void read_source(const struct lg_cg_host *host, const char *name,
 	const struct place *place = v1 ? &source->hybrid : &source->unified;
 
 	if (top < 0 || !place->file)
-		return;
+		return false;
 	if (!now->file || now->top != top || strcmp(now->file, place->file) != 0) {
 		now->top = top;
 		now->file = place->file;
@@ -199,6 +200,7 @@ static void read_source(const struct lg_cg_host *host, const char *name,
 	}
 	if (now->there)
 		set(stats, source->offset, take(now->text, place));
+	return now->there;
 }
 
 static void read_pressures(const struct lg_cg_host *host, const char *name,
@@ -236,16 +238,18 @@ int lg_cg_stats(struct lg_cg_host *host, const char *name, unsigned int parts,
 {
 	struct reading now = { .file = NULL };
 	struct lg_cg_stats stats;
+	bool there = false;
 	int r = lg_cg_check_name(name, false, err);
 
 	if (r < 0)
 		return r;
-	if (faccessat(host->v2.top, name, F_OK, 0) < 0)
-		return lg_fail(err, -errno, "cgroup %s/%s", host->v2.path, name);
 	memset(&stats, 0xff, sizeof(stats));
 	for (size_t i = 0; i < ARRAY_SIZE(sources); i++)
 		if (sources[i].part & parts)
-			read_source(host, name, &sources[i], &now, &stats);
+			there |= read_source(host, name, &sources[i], &now, &stats);
+	/* Asked only when nothing could be read: each look at a file costs. */
+	if (!there && faccessat(host->v2.top, name, F_OK, 0) < 0)
+		return lg_fail(err, -errno, "cgroup %s/%s", host->v2.path, name);
 	if (parts & LG_CG_PSI)
 		read_pressures(host, name, &stats);
 	mend(host, &stats);

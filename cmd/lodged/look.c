@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lib/cleanup.h"
-
 static int by_ctid(const void *a, const void *b)
 {
 	const struct look *x = a, *y = b;
@@ -23,11 +21,16 @@ const struct look *look_find(const struct looks *looks, uint32_t ctid)
 
 void look_disk(const struct instance *ct, struct lg_fs_usage *ret)
 {
-	lg_autoclose int mounted = disk_open_mounted(ct);
+	static const struct lg_fs_usage none = { LG_UNLIMITED, LG_UNLIMITED, LG_UNLIMITED,
+						 LG_UNLIMITED };
+	struct lg_disk_limit limit;
 
-	if (lg_disk_usage(ct->d->root.var, ct->ctid, mounted, ret, NULL) < 0)
-		*ret = (struct lg_fs_usage){ LG_UNLIMITED, LG_UNLIMITED, LG_UNLIMITED,
-					     LG_UNLIMITED };
+	*ret = none;
+	if (disk_limit(ct->conf, &limit, NULL) < 0 ||
+	    (limit.bytes == LG_UNLIMITED && limit.inodes == LG_UNLIMITED))
+		return;
+	if (disk_usage(ct, ret) < 0)
+		*ret = none;
 }
 
 static void look_at(const struct instance *ct, unsigned int parts, struct looks *looks)
