@@ -55,7 +55,7 @@ const struct lg_hostlimit lg_hostlimits[] = {
 		"io_setup() of databases" },
 	{ "kernel.pty.max", 4096, 1024, 1048576, LG_USED_NUMBER, "sys/kernel/pty/nr", false,
 		"terminals, logins among them" },
-	{ "net.netfilter.nf_conntrack_max", 65536, 4096, 0, LG_USED_NUMBER,
+	{ "net.netfilter.nf_conntrack_max", 65536, 16384, 0, LG_USED_NUMBER,
 		"sys/net/netfilter/nf_conntrack_count", true,
 		"new connections of containers" },
 	{ "net.ipv4.neigh.default.gc_thresh3", 1024, 64, 0, LG_USED_ENTRIES,

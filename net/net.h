@@ -31,6 +31,7 @@ struct lg_net_conf {
 	struct lg_addr gw4, gw6;	/* gateway with the pool's prefix; family 0 = none */
 	bool nat4, nat6;
 	bool host_access;		/* may containers open connections to the host? */
+	unsigned int flows_max;		/* connections of one address through and to the host; 0: no end */
 	char state_path[300];		/* file (in /run) that remembers changed sysctls; "":
 					 * lg_net_remove() leaves them as they are */
 };

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "lib/cleanup.h"
+
 /*
  * How it works
  *
@@ -102,6 +104,7 @@ static void write_to_host(FILE *f, bool host_access)
 	fprintf(f,
 		"chain to_host {\n"
 		"  ct state established,related accept\n"
+		"  jump flows\n"
 		"  icmp type echo-request accept\n"
 		"  icmpv6 type { echo-request, nd-neighbor-solicit, nd-neighbor-advert } "
 		"accept\n"
@@ -132,15 +135,40 @@ static void write_early(FILE *f, const struct lg_net_conf *conf)
 		conf->bridge);
 }
 
+/*
+ * The host tracks every connection that it forwards or answers, in one table: who fills it cuts all others
+ * off. So each address of an instance has so many, open or remembered, and no more begin.
+ */
+static void write_flows(FILE *f, unsigned int max)
+{
+	static const struct {
+		const char *set, *type, *family;
+	} rows[] = {
+		{ "flows4", "ipv4_addr", "ip" },
+		{ "flows6", "ipv6_addr", "ip6" },
+	};
+
+	for (size_t i = 0; max && i < ARRAY_SIZE(rows); i++)
+		fprintf(f, "set %s { type %s; size 65535; flags dynamic; }\n", rows[i].set,
+			rows[i].type);
+	fprintf(f, "chain flows {\n");
+	for (size_t i = 0; max && i < ARRAY_SIZE(rows); i++)
+		fprintf(f, "  add @%s { %s saddr ct count over %u } counter drop\n", rows[i].set,
+			rows[i].family, max);
+	fprintf(f, "}\n");
+}
+
 static void write_inet_table(FILE *f, const struct lg_net_conf *conf)
 {
 	const char *br = conf->bridge;
 
 	fprintf(f, "table inet %s {\n", conf->table);
+	write_flows(f, conf->flows_max);
 	write_early(f, conf);
 	fprintf(f,
 		"chain from_bridge {\n"
 		"  oifname \"%s\" goto refuse\n"
+		"  ct state new jump flows\n"
 		"  accept\n"
 		"}\n"
 		"chain to_bridge {\n"

@@ -32,6 +32,7 @@
 #include "lib/log.h"
 #include "storage/shift.h"
 
+#define FLOWS_DEFAULT 16384u
 #define LOG_MAX (4u << 20)	/* of the file that a daemon in the background writes */
 
 static const struct lg_vmethod methods[] = {
@@ -150,8 +151,27 @@ static int load_conf(struct daemon *d, struct lg_err *err)
 	return d->conf ? 0 : lg_fail(err, -ENOMEM, "read lodge.conf");
 }
 
+/* CONNECTIONS: what one address may have of the host's table of connections. */
+static int flows_max(const struct daemon *d, unsigned int *ret, struct lg_err *err)
+{
+	const char *text = daemon_conf(d, "CONNECTIONS", NULL);
+	uint64_t n = FLOWS_DEFAULT;
+	int r = 0;
+
+	if (text && strcmp(text, "unlimited") == 0)
+		n = 0;
+	else if (text)
+		r = lg_parse_u64(text, 1, UINT32_MAX, &n, err);
+	if (r < 0)
+		return lg_within(err, r, "CONNECTIONS in lodge.conf");
+	*ret = (unsigned int)n;
+	return 0;
+}
+
 static int open_network(struct daemon *d, struct lg_err *err)
 {
+	int r;
+
 	lg_root_bridge(&d->root, d->net_conf.bridge);
 	lg_root_table(&d->root, d->net_conf.table);
 	snprintf(d->net_conf.state_path, sizeof(d->net_conf.state_path), "%s/net-state",
@@ -159,7 +179,8 @@ static int open_network(struct daemon *d, struct lg_err *err)
 	d->net_conf.nat4 = strcmp(daemon_conf(d, "NAT", "yes"), "no") != 0;
 	d->net_conf.nat6 = d->net_conf.nat4;
 	d->net_conf.host_access = strcmp(daemon_conf(d, "HOST_ACCESS", "no"), "yes") == 0;
-	return lg_net_new(&d->net_conf, &d->net, err);
+	r = flows_max(d, &d->net_conf.flows_max, err);
+	return r < 0 ? r : lg_net_new(&d->net_conf, &d->net, err);
 }
 
 static int open_cgroups(struct daemon *d, struct lg_err *err)

@@ -6,9 +6,9 @@
 load lib
 
 setup_file() {
-	host_up
+	host_up 'CONNECTIONS="400"'
 	need template busybox
-	ct 102 --memory 128M --tasks 200
+	ct 102 --memory 128M --tasks 200 --ip auto
 	put_helper 102 attack
 }
 teardown_file() { host_down; }
@@ -254,4 +254,40 @@ at_its_tasks() {
 	host_is_well
 	lodge destroy --force 103
 	neighbour_is_well "disk"
+}
+
+# Packets that were dropped because their address had enough connections.
+dropped_flows() {
+	nft list chain inet "$LG_TABLE" flows | awk '/flows4/ { for (i = 1; i < NF; i++) if ($i == "packets") print $(i + 1) }'
+}
+
+@test "connections of one address do not fill the host's table" {
+	local world=${LG_TAG}w dropped
+	# A way out that ends here: addresses for documentation, behind a bridge without ports.
+	ip link add "$world" type bridge
+	ip link set "$world" up
+	ip route add 203.0.113.0/24 dev "$world"
+	lodge exec 101 -- attack flows 3000 0xcb007105 </dev/null
+	dropped=$(dropped_flows)
+	[ "$dropped" -ge 2500 ] || fail "$dropped of 3000 were dropped"
+	lodge exec 102 -- attack flows 300 0xcb007105 </dev/null
+	is "$(dropped_flows)" "$dropped" "of the neighbour's"
+	is "$(in_ct 102 ping -c 1 -W 2 "$(in_ct 102 ip route | awk '$1 == "default" { print $3 }')" | grep -c ' 0% packet loss')" 1 "the neighbour's ping"
+	ip link del "$world"
+	host_is_well
+	neighbour_is_well "connections"
+}
+
+@test "a bad CONNECTIONS is named" {
+	cp "$LG_ETC/lodge.conf" "$BATS_TEST_TMPDIR/conf"
+	sed -i 's/^CONNECTIONS=.*/CONNECTIONS="many"/' "$LG_ETC/lodge.conf"
+	exec 7>&-
+	wait "$BEAT"
+	lodged_down
+	run timeout 20 "$LG_LODGED" --root "$LODGE_ROOT"
+	local said=$output
+	cp "$BATS_TEST_TMPDIR/conf" "$LG_ETC/lodge.conf"
+	lodged_up
+	[ "$status" -ne 0 ]
+	like "$said" "CONNECTIONS in lodge.conf: 'many'" "what it says"
 }
