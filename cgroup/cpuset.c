@@ -169,15 +169,29 @@ static int choose(int top, const char *name, unsigned int n, const struct lg_bit
 	return 0;
 }
 
+/*
+ * On cgroup2 an empty list is what the parent has, also what it will have one day; the kernel takes
+ * none (ENOSPC) from a cgroup that had a list and has processes.
+ */
+static int write_list(const struct lg_cg_host *host, const char *name, enum what what,
+		      const struct lg_bits *bits, const struct lg_bits *all)
+{
+	int top = host->ctl[LG_CG_CPUSET].top;
+	bool any = !host->ctl[LG_CG_CPUSET].v1 && lg_bits_equal(bits, all);
+	int r = any ? lg_cg_write(top, name, kinds[what].file, "\n") : -ENOSPC;
+	char text[LG_BITS_TEXT];
+
+	if (r != -ENOSPC)
+		return r;
+	r = lg_bits_format(bits, text, sizeof(text));
+	return r < 0 ? r : lg_cg_write(top, name, kinds[what].file, text);
+}
+
 static int write_bits(const struct lg_cg_host *host, const char *name, enum what what,
 		      const struct lg_bits *bits, const struct lg_bits *all, struct lg_err *err)
 {
-	bool any = !host->ctl[LG_CG_CPUSET].v1 && lg_bits_equal(bits, all);
-	char text[LG_BITS_TEXT] = "\n";
-	int r = any ? 0 : lg_bits_format(bits, text, sizeof(text));
+	int r = write_list(host, name, what, bits, all);
 
-	if (r == 0)
-		r = lg_cg_write(host->ctl[LG_CG_CPUSET].top, name, kinds[what].file, text);
 	if (r == 0)
 		return 0;
 	return lg_limit_explain(host, name, what == CPUS ? "CPUs" : "NUMA nodes", LG_CG_CPUSET,
