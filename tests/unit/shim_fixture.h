@@ -13,7 +13,7 @@
 /* Not a folder's library: part of each program. */
 #include "tests/unit/shim_drive.c"
 
-#define IDLE_INIT "echo up; trap 'exit 7' TERM; while :; do sleep 1000 & wait; done"
+#define IDLE_INIT "trap 'exit 7' TERM; echo up; while :; do sleep 1000 & wait; done"
 
 static struct drive d;
 static struct drive_exec e;
