@@ -92,6 +92,15 @@ struct lg_cg_host {
  */
 int lg_cg_path_of(const char *text, const char *ctl, char ret[PATH_MAX]);
 
+/**
+ * lg_cg_enable_late() - have a cgroup2 controller that is not switched on for everybody
+ *
+ * hugetlb: systemd does not know it and so delegates none, but leaves alone what it does not know. It is
+ * switched on from the hierarchy's root down to TOP when the first instance needs it.
+ * Return: is it there?
+ */
+bool lg_cg_enable_late(struct lg_cg_host *host, enum lg_cg_ctl ctl);
+
 /* ---- file.c: the small files of cgroupfs ---- */
 
 /** lg_cg_check_name() - digits only (@spare: letters, digits, '-'), 1 to 30 of them. */

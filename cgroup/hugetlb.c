@@ -128,14 +128,13 @@ int lg_hugetlb_check(struct lg_cg_host *host, const char *name, const char *list
 		     struct lg_err *err)
 {
 	struct sizes sizes = { .n = 0 };
-	int top = host->ctl[LG_CG_HUGETLB].top;
 	int r;
 
 	if (!list || !*list)
 		return 0;
-	if (top < 0)
+	if (!lg_cg_enable_late(host, LG_CG_HUGETLB))
 		return lg_limit_no_controller(name, "huge pages", LG_CG_HUGETLB, err);
-	r = find_sizes(top, ".", host->ctl[LG_CG_HUGETLB].v1, &sizes);
+	r = find_sizes(host->ctl[LG_CG_HUGETLB].top, ".", host->ctl[LG_CG_HUGETLB].v1, &sizes);
 	return r < 0 ? lg_fail(err, r, "read the sizes of huge pages") :
 		       check_list(list, &sizes, err);
 }
@@ -143,16 +142,17 @@ int lg_hugetlb_check(struct lg_cg_host *host, const char *name, const char *list
 int lg_hugetlb_apply(struct lg_cg_host *host, const char *name, const char *list,
 		     struct lg_err *err)
 {
-	int top = host->ctl[LG_CG_HUGETLB].top;
 	bool v1 = host->ctl[LG_CG_HUGETLB].v1;
 	struct sizes sizes = { .n = 0 };
 	int r = lg_cg_check_name(name, false, err);
+	int top;
 
 	list = list ? list : "";
-	if (r < 0 || (top < 0 && !*list))
+	if (r < 0 || (host->ctl[LG_CG_HUGETLB].top < 0 && !*list))
 		return r;
-	if (top < 0)
+	if (!lg_cg_enable_late(host, LG_CG_HUGETLB))
 		return lg_limit_no_controller(name, "huge pages", LG_CG_HUGETLB, err);
+	top = host->ctl[LG_CG_HUGETLB].top;
 	r = find_sizes(top, name, v1, &sizes);
 	if (r < 0)
 		return lg_limit_explain(host, name, "huge pages", LG_CG_HUGETLB, "hugetlb", r, err);

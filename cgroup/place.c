@@ -22,7 +22,7 @@
  * In a container of its own the daemon may sit in the very cgroup (the root of its namespace)
  * that is to get controllers; then it moves itself to the leaf.
  *
- * On cgroup2, TOP then has all controllers enabled for its children: one directory per instance
+ * On cgroup2, TOP then has all controllers but hugetlb enabled for its children: one directory per instance
  * and .shims, which takes the shims so that none of them is in the daemon's service.
  */
 
@@ -40,6 +40,7 @@
 #include "lib/file.h"
 
 #define HOLDER ".holder"
+#define LEVELS_MAX 16	/* of cgroups above TOP */
 #define CGROUP_TEXT_MAX 65536u
 #define DIR_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW)
 
@@ -265,13 +266,50 @@ static int enable(const struct lg_cg_host *host, int dir)
 		const char *name = lg_cg_ctls[i].name;
 		char text[32];
 
-		if (host->ctl[i].v1 || !lg_cg_has_word(have, name) || lg_cg_has_word(on, name))
+		if (host->ctl[i].v1 || i == LG_CG_HUGETLB || !lg_cg_has_word(have, name) ||
+		    lg_cg_has_word(on, name))
 			continue;
 		snprintf(text, sizeof(text), "+%s", name);
 		if (lg_cg_write(dir, "", "cgroup.subtree_control", text) == -EBUSY)
 			busy = -EBUSY;
 	}
 	return busy;
+}
+
+/* Is @ctl on for the children of @dir, or can it be switched on? */
+static bool switch_on(int dir, const char *ctl)
+{
+	char text[LG_CG_TEXT];
+
+	if (lg_cg_read(dir, "", "cgroup.subtree_control", text, sizeof(text)) < 0)
+		return false;
+	if (lg_cg_has_word(text, ctl))
+		return true;
+	snprintf(text, sizeof(text), "+%s", ctl);
+	return lg_cg_write(dir, "", "cgroup.subtree_control", text) == 0;
+}
+
+bool lg_cg_enable_late(struct lg_cg_host *host, enum lg_cg_ctl ctl)
+{
+	int dirs[LEVELS_MAX], n = 0, dir;
+	bool on = true;
+
+	if (host->ctl[ctl].top >= 0)
+		return true;
+	dir = openat(host->v2.top, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* Up to the hierarchy's root, then down again: a cgroup can only hand on what it has. */
+	while (dir >= 0 && faccessat(dir, "cgroup.subtree_control", F_OK, 0) == 0 &&
+	       n < LEVELS_MAX) {
+		dirs[n++] = dir;
+		dir = openat(dir, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	}
+	lg_close(dir);
+	for (int i = n; i-- > 0; lg_close(dirs[i]))
+		on = on && switch_on(dirs[i], lg_cg_ctls[ctl].name);
+	if (n == 0 || !on)
+		return false;
+	host->ctl[ctl].top = host->v2.top;
+	return true;
 }
 
 static int enable_v2(struct lg_cg_host *host, struct lg_err *err)

@@ -76,7 +76,6 @@ static void check_cgroups(struct report *r)
 		{ "pids", "limits of tasks have no effect and are refused" },
 		{ "cpuset", "--cpus-seen, --cpumask and --nodemask are refused" },
 		{ "io", "limits of disks are refused" },
-		{ "hugetlb", "limits of huge pages are refused" },
 	};
 	bool hybrid = lg_cg_is_hybrid(r->d->cg);
 

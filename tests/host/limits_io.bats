@@ -181,27 +181,47 @@ io_in() {
 	cmp "$LG_ETC/ct/101.conf" "$BATS_TEST_TMPDIR/before"
 }
 
-@test "a layer on a loop device is limited there, and keeps to it" {
-	need tool mkfs.ext4
+# layer_on FS FOLDER: 101 with its layer in that folder of a file system on a loop device
+layer_on() {
+	need tool "mkfs.$1"
+	modprobe -q "$1" || grep -qw "$1" /proc/filesystems || cannot_run "this kernel has no $1" excused
 	lodge create 101 --template busybox
-	truncate -s 128M "$BATS_TEST_TMPDIR/disk"
-	mkfs.ext4 -q "$BATS_TEST_TMPDIR/disk"
+	truncate -s 256M "$BATS_TEST_TMPDIR/disk"
+	"mkfs.$1" -q "$BATS_TEST_TMPDIR/disk"
 	LOOP=$(losetup --find --show "$BATS_TEST_TMPDIR/disk")
 	STORE=$(mktemp -d /tmp/lgt.XXXX)
 	mount "$LOOP" "$STORE"
-	rmdir "$STORE/lost+found"
-	cp -a "$LG_VAR/ct/101/." "$STORE/"
-	mount --bind "$STORE" "$LG_VAR/ct/101"
+	[ "$1" != btrfs ] || btrfs subvolume create "$STORE/$2"
+	mkdir -p "$STORE/$2"
+	cp -a "$LG_VAR/ct/101/." "$STORE/$2/"
+	mount --bind "$STORE/$2" "$LG_VAR/ct/101"
 	lodge start 101
 	put_probe 101
+}
+
+# What show says to SAID, what two seconds of 1M/s did to HELD; the layer is unmounted.
+limit_layer() {
 	lodge set 101 --io-write 1M
-	local said held
-	said=$(field 101 '.effects["io-write"]')
-	held=$(io_in 101 write 65536)
+	SAID=$(field 101 '.effects["io-write"]')
+	HELD=$(io_in 101 write 65536)
 	lodge stop --fast 101
 	wait_for 10 umount "$LG_VAR/ct/101"
-	like "$said" "$(losetup -n -O MAJ:MIN "$LOOP" | tr -d ' ') \(${LOOP#/dev/}\)" "the disk"
-	[ "$held" -le $((4 << 20)) ] || fail "wrote $held bytes in two seconds of 1M/s"
+}
+
+@test "a layer on a loop device is limited there, and keeps to it" {
+	layer_on ext4 layer
+	limit_layer
+	like "$SAID" "^enforced on $(losetup -n -O MAJ:MIN "$LOOP" | tr -d ' ') \(${LOOP#/dev/}\)" "the disk"
+	[ "$HELD" -le $((4 << 20)) ] || fail "wrote $HELD bytes in two seconds of 1M/s"
+}
+
+# stat() gives a subvolume a device number that no device has.
+@test "a layer on a btrfs subvolume is limited on the disk of the file system" {
+	layer_on btrfs sub
+	limit_layer
+	like "$SAID" "^enforced on $(losetup -n -O MAJ:MIN "$LOOP" | tr -d ' ') \(${LOOP#/dev/}\)" "the disk"
+	[ "$HELD" -le $((4 << 20)) ] || fail "wrote $HELD bytes in two seconds of 1M/s"
+	[ "$HELD" -gt 0 ] || fail "wrote nothing"
 }
 
 @test "a layer in an image of its own is limited on the disk that holds the image" {

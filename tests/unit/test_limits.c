@@ -517,6 +517,11 @@ START_TEST(huge_pages_are_limited_by_size_and_reservation)
 	ck_assert_int_eq(lg_hugetlb_check(&host, "199", "2MB:4M", &err), 0);
 	ck_assert_int_eq(lg_hugetlb_check(&host, "199", "1GB:4M", &err), -EOPNOTSUPP);
 	host.ctl[LG_CG_HUGETLB].top = -1;
+	run("printf 'cpu io' >top/cgroup.subtree_control");
+	ck_assert_int_eq(lg_hugetlb_apply(&host, "101", "4M", &err), 0);	/* switched on when needed */
+	holds("", "cgroup.subtree_control", "+hugetlb");
+	host.ctl[LG_CG_HUGETLB].top = -1;
+	run("rm top/cgroup.subtree_control");
 	ck_assert_int_eq(lg_hugetlb_apply(&host, "101", NULL, &err), 0);
 	ck_assert_int_eq(lg_hugetlb_apply(&host, "101", "1M", &err), -EOPNOTSUPP);
 	ck_assert_ptr_nonnull(strstr(err.msg, "no hugetlb controller"));
