@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Containers in containers: podman of root and podman of a user in Debian 12 and 13, and lodge in lodge.
+# Containers in containers: podman of root and of a user in Debian 12 and 13, docker, and lodge in lodge.
 # shellcheck disable=SC2154,SC2016 # bats sets them; single quotes are expanded inside
 
 load lib
@@ -78,6 +78,23 @@ runs_podman() {
 	runs_podman by_user 301 8081
 	by_user 301 "podman run --rm localhost/image cat /proc/self/uid_map | tr -s ' '"
 	is "$output" $' 0 1000 1\n 1 100000 65536' "ids in there"
+}
+
+@test "debian-13: docker runs containers, on the kernel's overlay" {
+	nest 301 debian-13
+	in_ct 301 sh -c 'DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends docker.io docker-cli' \
+		>"$BATS_TEST_TMPDIR/apt" 2>&1 || fail "apt: $(tail -n 20 "$BATS_TEST_TMPDIR/apt")"
+	docker_answers() { in_ct 301 docker info --format '{{.Driver}}' >"$BATS_TEST_TMPDIR/driver" 2>/dev/null; }
+	wait_for 30 docker_answers || fail "$(in_ct 301 journalctl -u docker -o cat -n 20)"
+	like "$(cat "$BATS_TEST_TMPDIR/driver")" '^overlay' "where its layers are"
+	by_root 301 'docker import /srv/image.tar image >/dev/null
+		docker run --rm image echo hello'
+	is "$output" hello "what the container says ($stderr)"
+	by_root 301 'docker run --rm --privileged image mount | grep -c " /sys "'
+	is "$output" 1 "a privileged one has /sys"
+	by_root 301 'docker run --rm image ip -4 addr show eth0 | grep -c "inet 172[.]"'
+	is "$output" 1 "addresses of docker's bridge"
+	in_ct 301 systemctl stop docker.socket docker containerd
 }
 
 @test "debian-13: nothing failed meanwhile" {
