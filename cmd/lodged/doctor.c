@@ -180,8 +180,18 @@ static void check_criu(struct report *r)
 		    why ? why : " (CRIU in lodge.conf)");
 }
 
+static void check_kernel_log(struct report *r)
+{
+	if (r->d->kmsg_errno)
+		say(r, "kernel log", "off",
+		    "cannot be read (%s): killed processes are counted, but not named",
+		    strerror(r->d->kmsg_errno));
+	else
+		say(r, "kernel log", "ok", "names the processes killed for want of memory");
+}
+
 static void (*const checks[])(struct report *r) = {
-	check_kernel,	     check_userns,   check_cgroups,   check_seccomp,
+	check_kernel,	     check_userns,   check_cgroups,   check_kernel_log, check_seccomp,
 	doctor_devices,	     doctor_apparmor, check_forwarding, check_bridge_filter, check_space, doctor_disk, check_templates,
 	doctor_ids,	     doctor_hostlimits, doctor_lxcfs,  check_criu,      check_kvm,
 };

@@ -245,3 +245,12 @@ loud_is_seen() {
 	is "$(why 101 state)" "It does not run: init killed by signal 9." "$(lodge why 101)"
 	refused 14 "no instance 'nosuch'" lodge why nosuch
 }
+
+@test "why: its own disk, when it is full, is named; stats and ubc tell how full" {
+	ct 101 --disk 64M
+	run in_ct 101 sh -c 'dd if=/dev/zero of=/big bs=64k'
+	[ "$status" -ne 0 ]
+	like "$(why 101 disk)" '^Its disk is full: its files take [0-9.]+M of [0-9.]+M\.' "$(lodge why 101)"
+	[ "$(lodge stats 101 --json | jq '.stats[0] | .disk_bytes / .disk_limit > 0.95')" = true ]
+	at_least 101 diskspace held 40000
+}
