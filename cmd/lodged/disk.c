@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/lodged/lodged.h"
 #include "lib/cleanup.h"
@@ -58,10 +59,17 @@ int disk_defaults(struct daemon *d, struct lg_conf *conf, struct lg_err *err)
 
 int disk_check(struct daemon *d, const struct lg_disk_limit *limit, struct lg_err *err)
 {
+	const struct lg_disk_driver *driver = lg_disk_for_new(d->root.var, limit);
+
 	if (limit->bytes != LG_UNLIMITED && limit->bytes < LG_DISK_MIN)
 		return lg_refuse(err, -ERANGE, LG_EXIT_BAD_VALUE, "disk: less than %" PRIu64 " KiB",
 				 (uint64_t)LG_DISK_MIN >> 10);
-	if (limit->inodes != LG_UNLIMITED && lg_disk_for_new(d->root.var, limit) == &lg_disk_none)
+	if (driver == &lg_disk_image && access("/dev/loop-control", F_OK) < 0)
+		return lg_refuse(err, -ENODEV, LG_EXIT_RESOURCES,
+				 "a disk limit needs project quotas on '%s' or loop devices, and "
+				 "there is neither (inside a container there cannot be)",
+				 d->root.var);
+	if (limit->inodes != LG_UNLIMITED && driver == &lg_disk_none)
 		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE,
 				 "inodes can be limited only together with the disk here: give a "
 				 "--disk SIZE, too");
