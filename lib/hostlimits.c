@@ -256,13 +256,13 @@ static int put_back(int proc, char *line, struct lg_err *err)
 	return write_number(proc, name, was, err);
 }
 
-int lg_hostlimits_put_back(int proc, int dir, const char *state, bool keep, struct lg_err *err)
+int lg_hostlimits_put_back(int proc, int dir, const char *state, struct lg_err *err)
 {
 	lg_autofree char *text = NULL;
 	char *save = NULL;
 	int first = load_state(dir, state, &text, err);
 
-	for (char *line = text && !keep ? strtok_r(text, "\n", &save) : NULL; line;
+	for (char *line = text ? strtok_r(text, "\n", &save) : NULL; line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		int r = put_back(proc, line, first ? NULL : err);
 

@@ -64,10 +64,7 @@ int lg_hostlimit_read(int proc, const struct lg_hostlimit *lim, uint64_t *ret,
 int lg_hostlimits_raise(int proc, uint64_t containers, int dir, const char *state,
 			struct lg_err *err);
 
-/**
- * lg_hostlimits_put_back() - undo what the state file tells, and remove it
- * @keep:	somebody else may count on the values by now: only the file goes
- */
-int lg_hostlimits_put_back(int proc, int dir, const char *state, bool keep, struct lg_err *err);
+/** lg_hostlimits_put_back() - undo what the state file tells, and remove it. */
+int lg_hostlimits_put_back(int proc, int dir, const char *state, struct lg_err *err);
 
 #endif

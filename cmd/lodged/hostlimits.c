@@ -2,11 +2,13 @@
 #include "cmd/lodged/hostlimits.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -15,7 +17,9 @@
 #include "lib/log.h"
 #include "lib/parse.h"
 
-#define STATE "sysctls"
+/* One for the host, as the values are: daemons with other roots add to it, the last one puts back. */
+#define STATE_FOLDER "/run"
+#define STATE "lodge-sysctls"
 #define CONTAINERS_MAX 100000u
 #define NEARLY 80u	/* percent */
 
@@ -40,9 +44,20 @@ static int wanted(const struct daemon *d, bool *ret, struct lg_err *err)
 	return 0;
 }
 
+/* Held while the values and the state file are worked on: closing it lets the next daemon in. */
+static int open_state_folder(struct lg_err *err)
+{
+	lg_autoclose int dir = lg_open_dir(AT_FDCWD, STATE_FOLDER, err);
+
+	if (dir >= 0 && flock(dir, LOCK_EX) < 0)
+		return lg_fail(err, -errno, "lock " STATE_FOLDER);
+	return dir < 0 ? err->code : lg_take_fd(&dir);
+}
+
 int hostlimits_begin(struct daemon *d, struct lg_err *err)
 {
 	lg_autoclose int proc = lg_open_dir(AT_FDCWD, "/proc", err);
+	lg_autoclose int dir = -1;
 	struct lg_err why = { 0 };
 	uint64_t containers;
 	bool set;
@@ -52,12 +67,13 @@ int hostlimits_begin(struct daemon *d, struct lg_err *err)
 		return err->code;
 	if (!set)
 		return 0;
-	r = lg_hostlimits_raise(proc, containers, d->run_fd, STATE, &why);
+	dir = open_state_folder(&why);
+	r = dir < 0 ? dir : lg_hostlimits_raise(proc, containers, dir, STATE, &why);
 	if (r < 0)
 		lg_log(LG_LOG_WARN, "size the host's limits: %s", why.msg);
 	else if (r > 0)
 		lg_log(LG_LOG_INFO, "raised %d of the host's limits for %" PRIu64 " containers "
-		       "(%s/" STATE ")", r, containers, d->root.run);
+		       "(" STATE_FOLDER "/" STATE ")", r, containers);
 	return 0;
 }
 
@@ -83,8 +99,12 @@ void hostlimits_end(struct daemon *d)
 {
 	lg_autoclose int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct lg_err err = { 0 };
+	lg_autoclose int dir = open_state_folder(&err);
+	int r = dir < 0 ? dir : 0;
 
-	if (lg_hostlimits_put_back(proc, d->run_fd, STATE, !is_alone(d), &err) < 0)
+	if (r == 0 && is_alone(d))
+		r = lg_hostlimits_put_back(proc, dir, STATE, &err);
+	if (r < 0)
 		lg_log(LG_LOG_WARN, "put back the host's limits: %s", err.msg);
 }
 

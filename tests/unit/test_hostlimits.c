@@ -135,11 +135,11 @@ START_TEST(a_second_daemon_run_keeps_the_first_values)
 	ck_assert_int_eq(lg_hostlimits_raise(proc, 100, dir, "state", &err), 2);
 	ck_assert_int_eq(lg_hostlimits_raise(proc, 100, dir, "state", &err), 0);
 	ck_assert_int_eq(lg_hostlimits_raise(proc, 200, dir, "state", &err), 2);
-	ck_assert_int_eq(lg_hostlimits_put_back(proc, dir, "state", false, &err), 0);
+	ck_assert_int_eq(lg_hostlimits_put_back(proc, dir, "state", &err), 0);
 	ck_assert_str_eq(got(proc, "sys/fs/file-max"), "1000");
 	ck_assert_str_eq(got(proc, "sys/net/ipv4/neigh/default/gc_thresh3"), "1024");
 	ck_assert_int_lt(faccessat(dir, "state", F_OK, 0), 0);
-	ck_assert_int_eq(lg_hostlimits_put_back(proc, dir, "state", false, &err), 0);
+	ck_assert_int_eq(lg_hostlimits_put_back(proc, dir, "state", &err), 0);
 }
 END_TEST
 
@@ -149,20 +149,9 @@ START_TEST(what_an_administrator_set_meanwhile_stays)
 
 	ck_assert_int_eq(lg_hostlimits_raise(proc, 100, dir, "state", &err), 2);
 	put("sys/fs/file-max", "777\n");
-	ck_assert_int_eq(lg_hostlimits_put_back(proc, dir, "state", false, &err), 0);
+	ck_assert_int_eq(lg_hostlimits_put_back(proc, dir, "state", &err), 0);
 	ck_assert_str_eq(got(proc, "sys/fs/file-max"), "777");
 	ck_assert_str_eq(got(proc, "sys/net/ipv4/neigh/default/gc_thresh3"), "1024");
-}
-END_TEST
-
-START_TEST(values_that_others_count_on_stay)
-{
-	struct lg_err err = { 0 };
-
-	ck_assert_int_eq(lg_hostlimits_raise(proc, 100, dir, "state", &err), 2);
-	ck_assert_int_eq(lg_hostlimits_put_back(proc, dir, "state", true, &err), 0);
-	ck_assert_str_eq(got(proc, "sys/fs/file-max"), "1900544");
-	ck_assert_int_lt(faccessat(dir, "state", F_OK, 0), 0);
 }
 END_TEST
 
@@ -186,7 +175,7 @@ START_TEST(a_bad_state_file_changes_nothing)
 
 	ck_assert_int_eq(lg_file_replace_fast(dir, "state", text, sizeof(text) - 1, 0600, &err), 0);
 	put("sys/kernel/hostname", "6\n");
-	ck_assert_int_eq(lg_hostlimits_put_back(proc, dir, "state", false, &err), 0);
+	ck_assert_int_eq(lg_hostlimits_put_back(proc, dir, "state", &err), 0);
 	ck_assert_str_eq(got(proc, "sys/kernel/hostname"), "6");
 	ck_assert_str_eq(got(proc, "sys/fs/file-max"), "1");
 }
@@ -227,7 +216,6 @@ int main(void)
 	tcase_add_test(t, what_is_high_or_switched_off_stays);
 	tcase_add_test(t, a_second_daemon_run_keeps_the_first_values);
 	tcase_add_test(t, what_an_administrator_set_meanwhile_stays);
-	tcase_add_test(t, values_that_others_count_on_stay);
 	tcase_add_test(t, one_that_cannot_be_set_does_not_stop_the_others);
 	tcase_add_test(t, a_bad_state_file_changes_nothing);
 	tcase_add_test(t, use_is_told_where_the_kernel_tells_it);
