@@ -247,7 +247,8 @@ lodged_down() {
 	local pid
 	pid=$(<"$LG_RUN/lodged.pid")
 	grep -qaF "$LODGE_ROOT" "/proc/$pid/cmdline" || fail "process $pid is not our lodged"
-	kill "-${1:-TERM}" "$pid"
+	# After a teardown it ends by itself, perhaps at this moment.
+	kill "-${1:-TERM}" "$pid" || lodged_ended || sleep 1
 	wait_for 20 lodged_ended || fail "lodged is still there 20 s after SIG${1:-TERM}"
 	cat "$LG_STATE/lodged.rc"
 }
@@ -296,7 +297,7 @@ host_down() {
 	local bad=0
 	destroy_all || bad=1
 	wait_for 10 trash_is_empty || bad=1
-	files_left >"$LG_STATE/files"
+	wait_for 10 no_files_left || bad=1
 	lodge teardown || bad=1
 	LG_RC=$(lodged_down) || bad=1
 	[ "${LG_RC:-none}" = 0 ] || { echo "lodged exited with ${LG_RC:-none}" && bad=1; }
@@ -315,6 +316,12 @@ host_down() {
 		return 1
 	fi >&2
 	rm -rf "$LODGE_ROOT"
+}
+
+# An answer may be here before the last file is gone.
+no_files_left() {
+	files_left >"$LG_STATE/files"
+	[ ! -s "$LG_STATE/files" ]
 }
 
 trash_is_empty() {
