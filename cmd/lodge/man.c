@@ -160,6 +160,12 @@ static void settings_part(void)
 	puts(".El");
 }
 
+/* Has the key a row of its own, or does vzctl's option only say another way what one of ours does? */
+static bool is_own_key(const struct lg_setting *s)
+{
+	return s->name || (s->type != LG_SET_KEPT && lg_setting_by_key(s->key) == s);
+}
+
 /* The settings by key, for the manual of the file. */
 static void keys_part(void)
 {
@@ -167,13 +173,14 @@ static void keys_part(void)
 	for (size_t i = 0; i < lg_nsettings; i++) {
 		const struct lg_setting *s = &lg_settings[i];
 
-		if (!s->name)
+		if (!is_own_key(s))
 			continue;
 		printf(".It Ev %s\n", s->key);
 		put_help(s->help);
-		printf("Option:\n.Fl \\-%s", s->name);
-		if (s->vz_opt && strcmp(s->vz_opt, s->name) != 0)
-			printf(" ;\nvzctl's:\n.Fl \\-%s", s->vz_opt);
+		if (s->name)
+			printf("Option:\n.Fl \\-%s", s->name);
+		if (s->vz_opt && (!s->name || strcmp(s->vz_opt, s->name) != 0))
+			printf("%svzctl's:\n.Fl \\-%s", s->name ? " ;\n" : "", s->vz_opt);
 		puts(" .");
 	}
 	puts(".El");
