@@ -87,9 +87,10 @@ debian_mirror() {
 
 # ---- folders of the tests -----------------------------------------------------------------
 
-# hash_of FILE...: twelve letters that change when one of these files or folders does.
+# hash_of FILE...: twelve letters that change when one of these files or folders does, the same in every clone.
 hash_of() {
-	find "$@" -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-12
+	find "$@" -type f -print0 | sort -z | xargs -0 sha256sum | sed "s,  $LODGE_TREE/,  ," |
+		sha256sum | cut -c 1-12
 }
 
 # keep_newest PATTERN COUNT: of the folders $LODGE_CACHE/PATTERN remove all but the newest.

@@ -257,7 +257,7 @@ static struct account *look(struct instance *ct, struct lg_cg_stats *use, struct
 	for (size_t i = 0; i < COUNT_COUNT_; i++) {
 		struct reading r = reading_of(&seen, &counters[i]);
 
-		account_note(a, i, &r, at);
+		account_note(a, (enum counter_id)i, &r, at);
 		if (now)
 			now[i] = r;
 	}
@@ -370,7 +370,8 @@ static json_t *account_json(struct instance *ct)
 	if (a && limits_of(ct->conf, &limits, NULL) == 0) {
 		set_number(obj, "since", (uint64_t)a->since);
 		for (size_t i = 0; i < COUNT_COUNT_; i++)
-			json_array_append_new(list, counter_json(ct, a, i, &now[i], &limits.set));
+			json_array_append_new(list, counter_json(ct, a, (enum counter_id)i, &now[i],
+							     &limits.set));
 	}
 	json_object_set_new(obj, "counters", list);
 	if (!runs)

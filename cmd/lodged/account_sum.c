@@ -121,7 +121,7 @@ json_t *account_to_json(const struct account *a)
 				(json_int_t)a->since, "looked_at", (json_int_t)a->looked_at);
 
 	for (size_t i = 0; i < COUNT_COUNT_; i++)
-		if (a->counts[i].has_fails || account_max(a, i))
+		if (a->counts[i].has_fails || account_max(a, (enum counter_id)i))
 			json_object_set_new(counters, counter_names[i], count_json(&a->counts[i]));
 	json_object_set_new(obj, "counters", counters);
 	if (a->oom.at)

@@ -206,7 +206,7 @@ can_grow_mounted() {
 }
 
 @test "ssh keys reach a limited container, and destroy leaves no file and no loop device" {
-	ssh-keygen -q -t ed25519 -N '' -f "$BATS_TEST_TMPDIR/key"
+	echo "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI$(printf 'A%.0s' {1..43}) me@here" >"$BATS_TEST_TMPDIR/key.pub"
 	lodge create 101 --template busybox --disk 64M --ssh-key "$BATS_TEST_TMPDIR/key.pub"
 	is "$(loops)" "" "loop devices after create"
 	lodge start 101
