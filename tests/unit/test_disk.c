@@ -454,6 +454,12 @@ static bool mount_quota_fs(void)
 	return system(cmd) == 0;	/* NOLINT(cert-env33-c): a test's own words */
 }
 
+static void remove_quota_fs(void)
+{
+	umount2(var, MNT_DETACH);
+	remove_var();
+}
+
 static int fill_file(const char *path, unsigned int mib)
 {
 	static char block[MIB];
@@ -538,7 +544,7 @@ static Suite *disk_suite(void)
 	tcase_add_test(t, what_does_not_fit_stays_where_it_is);
 	suite_add_tcase(s, t);
 	t = tcase_create("project");
-	tcase_add_checked_fixture(t, make_var, NULL);
+	tcase_add_checked_fixture(t, make_var, remove_quota_fs);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_project_quota_holds_and_changes_at_once);
 	suite_add_tcase(s, t);
