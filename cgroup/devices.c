@@ -158,13 +158,24 @@ static int load_program(const struct lg_device_rules *rules)
 	return fd < 0 ? -errno : (int)fd;
 }
 
+static bool same_rules(const struct lg_device_rules *a, const struct lg_device_rules *b)
+{
+	size_t i = 0;
+
+	while (a->n == b->n && i < a->n && a->rule[i].kind == b->rule[i].kind &&
+	       a->rule[i].major == b->rule[i].major && a->rule[i].minor == b->rule[i].minor &&
+	       a->rule[i].access == b->rule[i].access)
+		i++;
+	return a->n == b->n && i == a->n;
+}
+
 static int find_program(const struct lg_device_rules *rules)
 {
 	struct kept *slot;
 	int fd;
 
 	for (size_t i = 0; i < nkept; i++)
-		if (memcmp(&kept[i].rules, rules, sizeof(*rules)) == 0)
+		if (same_rules(&kept[i].rules, rules))
 			return kept[i].fd;
 	fd = load_program(rules);
 	if (fd < 0)

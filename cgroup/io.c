@@ -30,7 +30,7 @@
 #define SYS_BTRFS "/sys/fs/btrfs"
 #define MOUNTINFO_MAX (4u << 20)
 #define STACK_MAX 8		/* dm on md on loop on ...: deeper is a ring or a joke */
-#define DIR_READ (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+#define DIR_READ (O_RDONLY | O_DIRECTORY)
 
 bool lg_io_is(const struct lg_io_devs *devs, unsigned int major, unsigned int minor)
 {
@@ -124,7 +124,7 @@ static unsigned int below(int sys, const struct lg_io_dev *dev, struct lg_io_dev
 	unsigned int n = 0;
 
 	snprintf(path, sizeof(path), "%u:%u/slaves", dev->major, dev->minor);
-	fd = openat(sys, path, DIR_READ);
+	fd = openat(sys, path, DIR_READ | O_CLOEXEC);
 	dir = fd < 0 ? NULL : fdopendir(fd);
 	if (!dir)
 		return 0;
@@ -218,7 +218,7 @@ int lg_io_mount_of(const char *text, unsigned long long id, char type[32], char 
 
 static int add_btrfs(int sys, const char *path, struct lg_io_devs *devs, struct lg_err *err)
 {
-	lg_autoclose int fd = open(path, DIR_READ);
+	lg_autoclose int fd = open(path, DIR_READ | O_CLOEXEC);
 	lg_autodir DIR *dir = NULL;
 	struct btrfs_ioctl_fs_info_args info = { 0 };
 	unsigned int major, minor;
@@ -308,7 +308,7 @@ static int find(int sys, const char *path, const struct statx *sx, struct lg_io_
 
 int lg_io_find(const char *path, struct lg_io_devs *devs, struct lg_err *err)
 {
-	lg_autoclose int sys = open(SYS_BLOCK, DIR_READ);
+	lg_autoclose int sys = open(SYS_BLOCK, DIR_READ | O_CLOEXEC);
 	struct statx sx;
 
 	if (sys < 0)

@@ -32,9 +32,9 @@
 #define BLOCKS_TOP UINT64_C(4294967295)
 
 /* The same whatever the host's mke2fs.conf says: an image moves to hosts with older kernels. */
-#define FEATURES                                                                                   \
-	"none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,"          \
-	"sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum"
+static const char features[] =
+	"none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,"
+	"sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum";
 
 uint64_t lg_disk_round(uint64_t bytes)
 {
@@ -94,7 +94,7 @@ static int run_mkfs(const struct lg_disk_limit *limit, const char *image, const 
 	char journal[24], extended[160], inodes[24];
 	const char *argv[] = {
 		"mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-m", "0",
-		"-O", FEATURES, "-J", journal, "-E", extended, "-d", folder, image,
+		"-O", features, "-J", journal, "-E", extended, "-d", folder, image,
 		NULL, NULL, NULL, NULL,
 	};
 	static const int fds[] = { -1, STDERR_FILENO, STDERR_FILENO };

@@ -286,5 +286,5 @@ bool server_is(const struct daemon *d, pid_t pid, unsigned int nr)
 	mount_of(d, nr, dir);
 	want = strlen(dir) + 1;
 	return lg_file_read(AT_FDCWD, path, 4096, &args, &len, NULL) == 0 && len > want &&
-	       strncmp(args, "lxcfs", 6) == 0 && memcmp(args + len - want, dir, want) == 0;
+	       strcmp(args, "lxcfs") == 0 && memcmp(args + len - want, dir, want) == 0;
 }

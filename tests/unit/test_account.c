@@ -36,7 +36,7 @@ static void through_the_file(void)
 	ck_assert_str_eq(again.run_id, a.run_id);
 	ck_assert_int_eq(again.since, a.since);
 	ck_assert_str_eq(again.oom.name, a.oom.name);
-	for (size_t i = 0; i < COUNT_COUNT_; i++) {
+	for (enum counter_id i = 0; i < COUNT_COUNT_; i++) {
 		ck_assert_uint_eq(account_fails(&again, i), account_fails(&a, i));
 		ck_assert_uint_eq(account_max(&again, i), account_max(&a, i));
 		ck_assert_int_eq(again.counts[i].last_hit, a.counts[i].last_hit);
