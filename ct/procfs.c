@@ -115,6 +115,21 @@ int lg_procfs_open(const char *dir, struct lg_procfs *ret, struct lg_err *err)
 	return 0;
 }
 
+/*
+ * A copy of the host's mount that is its peer would carry whatever a guest mounts over it to the host and to
+ * every other guest; systemd makes all mounts of a host shared.
+ */
+static int copy_mount(int file)
+{
+	struct mount_attr attr = { .propagation = MS_PRIVATE };
+	lg_autoclose int fd = open_tree(file, "",
+					OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+
+	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return -errno;
+	return lg_take_fd(&fd);
+}
+
 int lg_procfs_clone(const struct lg_procfs *from, struct lg_procfs *ret, struct lg_err *err)
 {
 	struct lg_procfs files = LG_PROCFS_NONE;
@@ -122,10 +137,9 @@ int lg_procfs_clone(const struct lg_procfs *from, struct lg_procfs *ret, struct 
 	for (size_t i = 0; i < LG_PROCFS_FILES; i++) {
 		if (from->fds[i] < 0)
 			continue;
-		files.fds[i] = open_tree(from->fds[i], "",
-					 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+		files.fds[i] = copy_mount(from->fds[i]);
 		if (files.fds[i] < 0) {
-			int r = lg_fail(err, -errno, "copy the mount of lxcfs");
+			int r = lg_fail(err, files.fds[i], "copy the mount of lxcfs");
 
 			lg_procfs_close(&files);
 			return r;

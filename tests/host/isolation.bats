@@ -92,6 +92,26 @@ teardown() { tell_more; }
 	is "$(awk '$5 == "/" { n++ } END { print n }' <<<"$mounts")" 1 "roots"
 }
 
+# peers PID: the groups in which its mounts hand mounts and umounts on, and take them
+peers() {
+	grep -oE '(shared|master|propagate_from):[0-9]+' "/proc/$1/mountinfo" | cut -d: -f2 | sort -u
+}
+
+@test "what a guest mounts appears nowhere else" {
+	local pid other
+	pid=$(init_pid 101)
+	[ -n "$(peers "$pid")" ]
+	for other in self "$(init_pid 102)" "$(field 101 .shim_pid)"; do
+		is "$(comm -12 <(peers "$pid") <(peers "$other"))" "" "groups shared with $other"
+	done
+	in_ct 101 sh -c 'echo mine >/tmp/mine; for f in /proc/cpuinfo /proc/meminfo /etc/passwd /dev/null; do
+		mount --bind /tmp/mine $f || exit 1; done'
+	[ "$(in_ct 102 cat /proc/cpuinfo)" != mine ]
+	[ "$(in_ct 102 cat /etc/passwd)" != mine ]
+	is "$(grep -c /tmp/mine /proc/self/mountinfo || test $? -eq 1)" 0 "mounts on the host"
+	in_ct 101 umount /proc/cpuinfo /proc/meminfo /etc/passwd /dev/null
+}
+
 @test "/sys is read-only" {
 	run in_ct 101 sh -c 'echo x >/sys/kernel/uevent_seqnum'
 	[ "$status" -ne 0 ]
