@@ -19,7 +19,7 @@
 #include "lib/msg.h"
 
 #define PUMPS 3u
-#define TTY_DRAIN_MS 50	/* how long output may still be on its way through a pty */
+#define TTY_DRAIN_MS 1000	/* how long output may still be on its way through a pty */
 #define EXIT_NOT_FOUND 127
 #define EXIT_NOT_EXECUTABLE 126
 

@@ -392,6 +392,7 @@ static int run_daemon(struct daemon *d, int ready_fd)
 	if (r < 0) {
 		lg_log(LG_LOG_ERR, "%s", err.msg);
 		tell(ready_fd, err.msg);
+		end(d);
 		return err.exit_code ? err.exit_code : LG_EXIT_SYSTEM;
 	}
 	sd_notify(0, "READY=1");

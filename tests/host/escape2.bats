@@ -23,6 +23,11 @@ setup() {
 teardown() {
 	tell_more
 	exec 7>&- 8>&-
+	# What hundreds of its network namespaces leave takes the kernel a while.
+	wait_for 120 destroyed
+}
+
+destroyed() {
 	lodge destroy --force 101 >/dev/null
 }
 
@@ -58,7 +63,7 @@ take() {
 	lodge exec 101 -- attack "$@" <"$BATS_TEST_TMPDIR/take.in" >"$BATS_TEST_TMPDIR/take" 2>&1 3>&- 7>&- &
 	TAKER=$!
 	exec 8>"$BATS_TEST_TMPDIR/take.in"
-	wait_for 180 taken || fail "neither an end nor a refusal: $(cat "$BATS_TEST_TMPDIR/take")"
+	wait_for 400 taken || fail "neither an end nor a refusal: $(cat "$BATS_TEST_TMPDIR/take")"
 	# Killed for its memory it says nothing.
 	read -r GOT WHY <"$BATS_TEST_TMPDIR/take" || { GOT=0 && WHY=killed; }
 	echo "# $1${3:+ }${3:-}: $GOT, then $WHY" >&3
@@ -214,6 +219,7 @@ at_its_tasks() {
 
 @test "namespaces and mounts end at its limits, and leave the neighbour his" {
 	local kind
+	lodge set 101 --memory 32M >/dev/null
 	for kind in uts net mnt; do
 		take namespaces 20000 "$kind"
 		[ "$GOT" -lt 20000 ] || fail "$GOT $kind namespaces"

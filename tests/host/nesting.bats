@@ -113,10 +113,11 @@ runs_podman() {
 	is "$(in_ct 302 systemctl --failed --no-legend)" "" "failed units"
 }
 
-# put_lodge ID: this lodge into /opt/lodge of a container, with the libraries of this host but the C library
+# put_lodge ID: this lodge into /opt/lodge of a container, with the libraries of this host but the C library. Those
+# programs that are started without an environment of ours get it from a script in their place.
 put_lodge() {
 	local prefix=${LG_LODGE%/bin/lodge} tree=$BATS_TEST_TMPDIR/tree program
-	mkdir -p "$tree/lib"
+	mkdir -p "$tree/lib" "$tree/program"
 	for program in lodge-shim lodge-worker; do
 		cp "${LODGE_LIBEXECDIR:-$prefix/libexec/lodge}/$program" "$tree"
 	done
@@ -124,6 +125,12 @@ put_lodge() {
 	cp -r "${LODGE_DATADIR:-$prefix/share/lodge}/templates" "$tree"
 	ldd "$tree/lodged" "$tree/lodge-worker" | awk '$3 ~ "^/" { print $3 }' |
 		grep -vE '/lib(c|m|pthread|rt|dl)[.]so' | sort -u | xargs cp -L -t "$tree/lib"
+	for program in lodge lodge-worker; do
+		mv "$tree/$program" "$tree/program"
+		printf '#!/bin/sh\nLD_LIBRARY_PATH=/opt/lodge/lib exec /opt/lodge/program/%s "$@"\n' "$program" \
+			>"$tree/$program"
+		chmod 755 "$tree/$program"
+	done
 	in_ct "$1" mkdir -p /opt/lodge
 	tar -C "$tree" -c . | lodge exec "$1" -- tar -C /opt/lodge -x
 	in_ct "$1" sh -c 'printf "[Service]\nType=exec\nExecStart=/opt/lodge/lodged\nKillMode=process\nDelegate=yes\n" \
