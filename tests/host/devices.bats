@@ -261,7 +261,7 @@ event_said() {
 	run script -qec "$LG_LODGE exec -t 101 -- sh -c 'tty; stat -c %d /dev/pts/0; stat -L -c %d /proc/self/fd/0'" /dev/null
 	[ "$status" -eq 0 ]
 	# script echoes what its own input brings.
-	like "${lines[0]}" '/dev/pts/[0-9]+$' "terminal"
+	like "${lines[0]}" '/dev/pts/[0-9]+' "terminal"
 	is "${lines[2]}" "${lines[1]}" "its file system is the container's devpts"
 }
 
