@@ -40,6 +40,7 @@ struct lg_enter {
 	const char *apparmor;	/* profile; NULL: none */
 	int streams[3];		/* terminal: the same three times */
 	int tty;		/* 0/1 */
+	int own_clocks;		/* 0/1: it is in a time namespace of its own */
 	int sock;		/* the child's end of the handshake */
 	const struct lg_msg *msg;	/* EXEC */
 };

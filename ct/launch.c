@@ -72,6 +72,7 @@ int lg_start_parse(struct lg_msg *m, struct lg_start *ret, struct lg_err *err)
 	uint64_t ctid = lg_msg_get_u64(m, "ctid", 0);
 	uint64_t base = lg_msg_get_u64(m, "id_base", 0);
 	uint64_t count = lg_msg_get_u64(m, "id_count", LG_ID_COUNT);
+	unsigned int nfds;
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		const char *text = lg_msg_get(m, texts[i].key);
@@ -86,7 +87,9 @@ int lg_start_parse(struct lg_msg *m, struct lg_start *ret, struct lg_err *err)
 		return lg_refuse(err, -EINVAL, 0, "START has a bad 'id_count'");
 	if (base < ID_MIN || base > UINT32_MAX - count)
 		return lg_refuse(err, -EINVAL, 0, "START has a bad 'id_base'");
-	if (m->nfds != (lg_msg_get_u64(m, "seccomp", 0) ? 3u : 2u))
+	ret->restore = lg_msg_get_u64(m, "restore", 0) != 0;
+	nfds = (lg_msg_get_u64(m, "seccomp", 0) ? 3u : 2u) + (ret->restore ? 2u : 0u);
+	if (m->nfds != nfds)
 		return lg_refuse(err, -EINVAL, 0, "START came with %u descriptors", m->nfds);
 	if (parse_rlimits(m, &ret->rlimits, err) < 0)
 		return err->code;
@@ -103,7 +106,9 @@ int lg_start_parse(struct lg_msg *m, struct lg_start *ret, struct lg_err *err)
 	ret->ptys = lg_msg_get_u64(m, "ptys", 0);
 	ret->cgroup_fd = lg_msg_take_fd(m, 0);
 	ret->leaf_fd = lg_msg_take_fd(m, 1);
-	ret->seccomp_fd = lg_msg_take_fd(m, 2);
+	ret->seccomp_fd = lg_msg_get_u64(m, "seccomp", 0) ? lg_msg_take_fd(m, 2) : -1;
+	ret->images_fd = ret->restore ? lg_msg_take_fd(m, nfds - 2) : -1;
+	ret->host_ns_fd = ret->restore ? lg_msg_take_fd(m, nfds - 1) : -1;
 	return 0;
 }
 
@@ -251,20 +256,16 @@ static int send_root(const struct lg_start *start, int userns, int nodes, int so
 	return r;
 }
 
-int lg_launch_root(const struct lg_start *start, const struct lg_launch *launch,
-		   struct lg_msg *scratch, struct lg_err *err)
+int lg_launch_mount(const struct lg_start *start, int userns, struct lg_err *err)
 {
 	struct lg_overlay ov = { .lower = start->lower, .upper = start->upper,
 				 .work = start->work, .target = start->target,
 				 .scratch = start->scratch, .id_base = start->id_base,
-				 .layer_fd = -1, .shifted = start->shifted, .keep_scratch = true };
-	lg_autoclose int userns = -1, nodes = -1, disk = -1;
+				 .layer_fd = -1, .shifted = start->shifted, .keep_scratch = true,
+				 .userns_fd = userns };
+	lg_autoclose int disk = -1;
 	int r;
 
-	r = lg_ns_map_ids(launch->pid, start->id_base, start->id_count, err);
-	if (r < 0)
-		return r;
-	lg_trace("ids mapped");
 	if (start->image) {
 		disk = lg_image_mount(start->image, IMAGE_PATIENCE_MS, err);
 		if (disk < 0)
@@ -272,14 +273,29 @@ int lg_launch_root(const struct lg_start *start, const struct lg_launch *launch,
 		ov.layer_fd = disk;
 		lg_trace("image mounted");
 	}
-	userns = lg_ns_open(launch->pid, "user", err);
-	if (userns < 0)
-		return userns;
-	ov.userns_fd = userns;
 	r = lg_overlay_mount(&ov, err);
 	if (r < 0)
 		return lg_within(err, r, "mount the root file system");
 	lg_trace("overlay mounted");
+	return 0;
+}
+
+int lg_launch_root(const struct lg_start *start, const struct lg_launch *launch,
+		   struct lg_msg *scratch, struct lg_err *err)
+{
+	lg_autoclose int userns = -1, nodes = -1;
+	int r;
+
+	r = lg_ns_map_ids(launch->pid, start->id_base, start->id_count, err);
+	if (r < 0)
+		return r;
+	lg_trace("ids mapped");
+	userns = lg_ns_open(launch->pid, "user", err);
+	if (userns < 0)
+		return userns;
+	r = lg_launch_mount(start, userns, err);
+	if (r < 0)
+		return r;
 	r = lg_devices_prepare(start->msg, start->id_base, &nodes, err);
 	if (r == 0)
 		r = send_root(start, userns, nodes, launch->sock, scratch, err);

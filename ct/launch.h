@@ -64,6 +64,8 @@ struct lg_start {
 	bool nesting;		/* containers are to run inside */
 	int cgroup_fd, leaf_fd;
 	int seccomp_fd;		/* -1: no filter */
+	bool restore;		/* out of images */
+	int images_fd, host_ns_fd;	/* restore: their folder; the host's mount namespace. Else -1 */
 	struct lg_procfs *procfs;	/* lxcfs's files; borrowed */
 	struct lg_rlimits rlimits;
 };
@@ -85,6 +87,13 @@ struct lg_launch {
  * failure nothing is left.
  */
 int lg_launch_clone(const struct lg_start *start, struct lg_launch *ret, struct lg_err *err);
+
+/**
+ * lg_launch_mount() - mount the root at start->target, its ids mapped as @userns maps them
+ *
+ * On failure the target is not mounted.
+ */
+int lg_launch_mount(const struct lg_start *start, int userns, struct lg_err *err);
 
 /**
  * lg_launch_root() - write its id maps, mount its root at start->target and hand it over

@@ -20,6 +20,9 @@
  *	...
  *	   <----------------------  EXITED	init is gone and reaped
  *
+ * A restore goes the same way; what clones init is CRIU then, driven by a child of the shim
+ * (ct/checkpoint.h). Between MADE and STARTED the shim says HELD.
+ *
  * From START on the shim listens on RUN/shim/CTID.sock. When lodged goes away before STARTED, the
  * shim kills init and exits: the start never happened. After STARTED it goes on; a new lodged connects
  * to the socket, sends HELLO and is answered STATE. The last connection that said HELLO (or the first
@@ -31,7 +34,7 @@
  * exec: EXEC carries the descriptors of the session's streams. From then on the client talks to the
  * shim on the session's control socket (SOCK_SEQPACKET) without lodged: the shim sends BEGUN (fd:
  * the pty's master when a terminal was asked for) or FAILED, and at the end ENDED with the wait
- * status; the client may send SIGNAL. A closed control socket hangs the session up (SIGHUP to
+ * status, or FAILED when it was ended from outside; the client may send SIGNAL. A closed control socket hangs the session up (SIGHUP to
  * its process group). Streams may be pipes, sockets and files: the host's folders, disks and
  * terminals are refused, as they would be ways out. Without arg the user's login shell is run.
  */
@@ -51,6 +54,7 @@ enum lg_proto {
 	LG_P_PROC,	/* file* (names of ct/procfs.c); fds: a copy of each one's mount, a pidfd of the
 			 * lxcfs that makes them. None: there is no lxcfs any more. Before START and later */
 
+	LG_P_LEND,	/* end (0/1): first end all sessions, with this "error" as their reason. Answered with LENT */
 	LG_P_DEVICES,	/* device* (as of START), gone* (names below /dev): changes of a running container's
 			 * /dev. Answered with DEVICES: an error object, or nothing if all was done */
 
@@ -63,6 +67,8 @@ enum lg_proto {
 	LG_P_STATE,	/* pid, starttime, started (0/1); fds: network namespace, pidfd of init */
 	LG_P_BEGUN,	/* pid; fd: master of the terminal */
 	LG_P_ENDED,	/* status */
+	LG_P_LENT,	/* fd: a mount of the container's root, attached nowhere */
+	LG_P_HELD,	/* a restore: everything is there and waits for GO */
 };
 
 /*
@@ -99,6 +105,9 @@ enum lg_proto {
  *	plain*		"SOURCE\nTARGET": folders of the layer (storage/plain.h) that are mounted beside the
  *			overlay, their ids mapped as its are
  *	bind*		"FLAGS SOURCE\nTARGET": host folders mounted inside (none yet; reserved)
+ *	restore		0/1: out of images instead of executing init. Two more fds: the folder of the images, the
+ *			host's mount namespace. And the fields for RESTORE that lodged knows: helper (lodge-criu),
+ *			criu, owner_lib, netdev*, lxcfs (ct/checkpoint.h)
  *	mask*		paths to hide below /proc and /sys; readonly* paths to make read-only
  */
 

@@ -16,6 +16,8 @@ enum lg_exit {
 	LG_EXIT_NO_GLOBAL_CONF = 10,
 	LG_EXIT_PERMISSION = 12,
 	LG_EXIT_NO_CONF = 14,
+	LG_EXIT_CHKPNT = 16,		/* it could not be suspended */
+	LG_EXIT_RESTORE = 17,		/* it could not be resumed */
 	LG_EXIT_BAD_OPTION = 20,
 	LG_EXIT_BAD_VALUE = 21,
 	LG_EXIT_MISSING = 27,		/* a needed parameter is not there */

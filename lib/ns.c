@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/sched.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,4 +104,22 @@ int lg_ns_write(pid_t pid, const char *path, const char *text, struct lg_err *er
 	if (!WIFEXITED(status))
 		return lg_refuse(err, -EIO, 0, "write '%s': the process was killed", path);
 	return WEXITSTATUS(status) ? lg_fail(err, -WEXITSTATUS(status), "write '%s'", path) : 0;
+}
+
+int lg_ns_make_user(uint32_t base, uint32_t count, struct lg_err *err)
+{
+	struct clone_args args = { .flags = CLONE_NEWUSER, .exit_signal = SIGCHLD };
+	long pid = syscall(SYS_clone3, &args, sizeof(args));
+	int fd, r;
+
+	if (pid == 0)
+		for (;;)
+			pause();
+	if (pid < 0)
+		return lg_fail(err, -errno, "make a user namespace");
+	r = lg_ns_map_ids((pid_t)pid, base, count, err);
+	fd = r < 0 ? r : lg_ns_open((pid_t)pid, "user", err);
+	kill((pid_t)pid, SIGKILL);
+	waitpid((pid_t)pid, NULL, 0);
+	return fd;
 }

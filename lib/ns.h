@@ -12,6 +12,13 @@
 /** lg_ns_map_ids() - write uid_map and gid_map of @pid: ids 0.. inside are @base.. outside. */
 int lg_ns_map_ids(pid_t pid, uint32_t base, uint32_t count, struct lg_err *err);
 
+/**
+ * lg_ns_make_user() - a user namespace in which nobody is, with ids 0.. inside being @base.. outside
+ *
+ * What a mount's ids are mapped by. Return: its descriptor; negative errno.
+ */
+int lg_ns_make_user(uint32_t base, uint32_t count, struct lg_err *err);
+
 /** lg_ns_mapped_ids() - the host's id that is 0 in the user namespace of @pid. -ESRCH: nobody runs there. */
 int lg_ns_mapped_ids(pid_t pid, uint32_t *ret);
 

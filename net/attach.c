@@ -158,6 +158,23 @@ int lg_net_attach(struct lg_net *net, const struct lg_net_if *ifc, int netns_fd,
 	return 0;
 }
 
+int lg_net_prepare(struct lg_net *net, const struct lg_net_if *ifc, const char *peer, struct lg_err *err)
+{
+	struct lg_net_if here = *ifc;
+	struct lg_link link = { 0 };
+	int r;
+
+	snprintf(here.name, sizeof(here.name), "%s", peer);
+	r = make_veth(net, &here, -1, &link, err);
+	if (r < 0)
+		return lg_within(err, r, "attach %s", ifc->host_name);
+	lg_link_put_port(&net->nl, link.index, ifc->mac, net->ipv6, ifc->host_name);
+	r = lg_nl_run(&net->nl, NULL, NULL, err);
+	if (r < 0)
+		(void)lg_link_delete(&net->nl, link.index, ifc->host_name, NULL);
+	return r < 0 ? lg_within(err, r, "attach %s", ifc->host_name) : 0;
+}
+
 int lg_net_lo_up(int netns_fd, struct lg_err *err)
 {
 	lg_autoclose int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);

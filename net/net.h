@@ -95,6 +95,21 @@ int lg_net_pin_many(struct lg_net *net, const struct lg_net_if *ifs, unsigned in
 int lg_net_attach(struct lg_net *net, const struct lg_net_if *ifc, int netns_fd,
 		  struct lg_err *err);
 
+/**
+ * lg_net_prepare() - what lg_net_attach() does outside: the host's end is as it should be, and the container's end waits here
+ * @peer:	its name for now; a restore moves it into the container, names it and sets it up. lg_net_detach() of the
+ *		host's end takes both away.
+ */
+int lg_net_prepare(struct lg_net *net, const struct lg_net_if *ifc, const char *peer, struct lg_err *err);
+
+/**
+ * lg_net_announce() - tell the segment where the container is now: gratuitous ARP and neighbour advertisements
+ * @netns_fd:	the container's network namespace, borrowed; its own interface sends them
+ *
+ * Nobody answers, and what is lost is not repeated: neighbours would ask in their own time.
+ */
+int lg_net_announce(struct lg_net *net, const struct lg_net_if *ifc, int netns_fd, struct lg_err *err);
+
 /** lg_net_lo_up() - only the loopback interface, for an instance without a network. */
 int lg_net_lo_up(int netns_fd, struct lg_err *err);
 

@@ -116,6 +116,9 @@ static void dispatch(struct link *link, struct lg_msg *m)
 		daemon_link = link;
 		say_state(link);
 		break;
+	case LG_P_LEND:
+		lend_take(m, link->source.fd);
+		break;
 	case LG_P_DEVICES:
 		devices_take(m, link->source.fd);
 		break;

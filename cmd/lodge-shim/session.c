@@ -78,6 +78,7 @@ static void session_free(struct session *s)
 	source_close(&s->control);
 	lg_close(s->master);
 	free(s);
+	lend_if_wanted();
 }
 
 static void free_if_done(struct session *s)
@@ -297,6 +298,7 @@ static int launch(struct session *s, const struct lg_msg *m, const int streams[3
 		.apparmor = shim.apparmor,
 		.streams = { streams[0], streams[1], streams[2] },
 		.tty = lg_msg_get_u64(m, "tty", 0) != 0,
+		.own_clocks = shim.restored,
 		.msg = m,
 	};
 	int sock[2];
@@ -399,6 +401,17 @@ void session_reaped(pid_t pid, int status)
 		lg_trace("ENDED");
 	}
 	free_if_done(s);
+}
+
+/* Daemons that a session has left behind are init's children, and stay. */
+void sessions_kill(const struct lg_err *why)
+{
+	for (struct session *s = shim.sessions; s; s = s->next) {
+		say(s, LG_P_FAILED, why, 0);
+		signal_session(s, SIGKILL);
+		if (s->pid <= 0 && s->first > 0)
+			kill(s->first, SIGKILL);
+	}
 }
 
 void sessions_end(void)

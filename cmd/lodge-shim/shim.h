@@ -37,6 +37,7 @@ struct shim {
 	enum phase phase;
 	struct lg_launch launch;	/* init; sock is the handshake */
 	bool ready, go, execing;	/* of the handshake */
+	bool restored;		/* by CRIU, with clocks of its own */
 	int devpts;			/* mount of the container's /dev/pts */
 	int cgroup_fd, leaf_fd, seccomp_fd;
 	uint32_t ctid, id_base;
@@ -104,6 +105,12 @@ unsigned int link_count(void);
 void start_take(struct lg_msg *m);
 void start_go(void);
 
+/** start_made() - init is there: tell lodged. */
+int start_made(struct lg_err *err);
+
+/** start_done() - init runs. */
+void start_done(void);
+
 /** start_fail() - say FAILED, undo, end. */
 void start_fail(const struct lg_err *err) __attribute__((noreturn));
 
@@ -138,6 +145,9 @@ void session_begin(struct lg_msg *m);
 /** session_reaped() - is @pid one of a session's? Then take note of it. */
 void session_reaped(pid_t pid, int status);
 
+/** sessions_kill() - end all of them, and tell their clients @why. They are gone when shim.nsessions is 0. */
+void sessions_kill(const struct lg_err *why);
+
 /** sessions_end() - tell the clients of all that are left that they are over. */
 void sessions_end(void);
 
@@ -156,6 +166,22 @@ void console_resize(unsigned int rows, unsigned int cols);
 
 /** console_end() - what the container wrote last still goes to the log and the clients. */
 void console_end(void);
+
+/* ---- lend.c: for a dump ---- */
+
+/** lend_take() - LEND: answer with the root on @answer when the sessions have ended */
+void lend_take(struct lg_msg *m, int answer);
+
+/** lend_if_wanted() - a session less: was it the last one that LEND waits for? */
+void lend_if_wanted(void);
+
+/* ---- restore.c: out of images ---- */
+
+/** restore_begin() - have init made by CRIU instead of clone() */
+int restore_begin(const struct lg_start *start, struct lg_err *err);
+
+/** restore_go() - let it run; what was said before it was ready counts then */
+void restore_go(void);
 
 /* ---- devices.c ---- */
 

@@ -59,7 +59,7 @@ void start_fail(const struct lg_err *err)
 	_exit(1);
 }
 
-static int say_made(struct lg_err *err)
+int start_made(struct lg_err *err)
 {
 	int r;
 
@@ -91,6 +91,24 @@ static int remember(const struct lg_start *start)
 	return shim.target && shim.socket && shim.exit_file ? 0 : -ENOMEM;
 }
 
+static int clone_begin(struct lg_start *start, struct lg_err *err)
+{
+	int r;
+
+	start->procfs = procfs_files();
+	r = lg_launch_clone(start, &shim.launch, err);
+	procfs_given();
+	if (r == 0)
+		r = start_made(err);
+	if (r == 0)
+		r = lg_launch_root(start, &shim.launch, &msg_out, err);
+	if (r < 0)
+		return r;
+	handshake.fd = shim.launch.sock;
+	r = source_add(&handshake, EPOLLIN);
+	return r < 0 ? lg_fail(err, r, "watch init") : 0;
+}
+
 static int start_all(struct lg_msg *m, struct lg_err *err)
 {
 	static struct lg_start start;
@@ -100,19 +118,9 @@ static int start_all(struct lg_msg *m, struct lg_err *err)
 		return r;
 	if (remember(&start) < 0)
 		return lg_fail(err, -ENOMEM, "START");
-	start.procfs = procfs_files();
-	r = lg_launch_clone(&start, &shim.launch, err);
-	procfs_given();
-	if (r == 0)
-		r = say_made(err);
-	if (r == 0)
-		r = lg_launch_root(&start, &shim.launch, &msg_out, err);
+	r = start.restore ? restore_begin(&start, err) : clone_begin(&start, err);
 	if (r < 0)
 		return r;
-	handshake.fd = shim.launch.sock;
-	r = source_add(&handshake, EPOLLIN);
-	if (r < 0)
-		return lg_fail(err, r, "watch init");
 	console_log(start.console_log);
 	return link_listen(shim.socket, err);
 }
@@ -147,15 +155,17 @@ void start_go(void)
 		return;
 	shim.go = true;
 	lg_trace("GO");
-	let_go();
+	if (shim.restored)
+		restore_go();
+	else
+		let_go();
 }
 
-static void started(void)
+void start_done(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	source_close(&handshake);
 	shim.phase = PHASE_RUNNING;
 	lg_msg_init(&msg_out, LG_P_STARTED);
 	lg_msg_put_u64(&msg_out, "first_us",
@@ -171,7 +181,8 @@ static void handshake_ended(void)
 	siginfo_t info = { 0 };
 
 	if (shim.execing) {
-		started();
+		source_close(&handshake);
+		start_done();
 		return;
 	}
 	lg_pidfd_signal(shim.launch.pidfd, SIGKILL);

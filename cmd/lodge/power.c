@@ -21,7 +21,8 @@ static int one(struct cli *cli, const struct job *job, const char *id, json_t *e
 
 	if (!params)
 		return cli_usage(cli, "'%s' is not UTF-8 text", id);
-	json_object_update(params, extra);
+	if (extra)
+		json_object_update(params, extra);
 	snprintf(what, sizeof(what), "%s %s", job->doing, id);
 	snprintf(goes_on, sizeof(goes_on),
 		 "interrupted; lodged goes on %s %s (lodge list -a shows how far it is)",
@@ -130,6 +131,32 @@ static void umounted(const struct cli *cli, const char *id, const json_t *answer
 	out_line(cli, "unmounted %s", id);
 }
 
+static void suspended(const struct cli *cli, const char *id, const json_t *answer)
+{
+	(void)id;
+	say_state(cli, "suspended", answer);
+}
+
+static void resumed(const struct cli *cli, const char *id, const json_t *answer)
+{
+	(void)id;
+	say_state(cli, "resumed", answer);
+}
+
+static int run_suspend(struct cli *cli)
+{
+	static const struct job job = { "io.lodge.Suspend", "suspending", suspended };
+
+	return each(cli, &job, NULL);
+}
+
+static int run_resume(struct cli *cli)
+{
+	static const struct job job = { "io.lodge.Resume", "resuming", resumed };
+
+	return each(cli, &job, NULL);
+}
+
 static int run_start(struct cli *cli)
 {
 	static const struct job job = { "io.lodge.Start", "starting", started };
@@ -236,6 +263,24 @@ const struct verb verb_destroy = {
 	.more = "The settings stay behind as ID.conf.destroyed.",
 	.opts = destroy_opts,
 	.run = run_destroy,
+};
+
+const struct verb verb_suspend = {
+	COMMON,
+	.name = "suspend",
+	.alias = "chkpnt",
+	.help = "write running containers to disk, with memory, connections and all",
+	.more = "`resume` continues them where they were, also after a reboot of the host. When it fails they run on.",
+	.run = run_suspend,
+};
+
+const struct verb verb_resume = {
+	COMMON,
+	.name = "resume",
+	.alias = "restore",
+	.help = "continue suspended containers where they were",
+	.more = "When it fails they stay suspended.",
+	.run = run_resume,
 };
 
 const struct verb verb_mount = {

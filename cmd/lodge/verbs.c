@@ -12,7 +12,8 @@ const struct opt global_opts[] = {
 };
 
 const struct verb *const verbs[] = {
-	&verb_create, &verb_start, &verb_stop, &verb_restart, &verb_destroy, &verb_mount,
+	&verb_create, &verb_start, &verb_stop, &verb_restart, &verb_suspend, &verb_resume,
+	&verb_destroy, &verb_mount,
 	&verb_umount, &verb_list, &verb_show, &verb_status, &verb_stats, &verb_top, &verb_ubc, &verb_why,
 	&verb_events, &verb_exec,
 	&verb_enter, &verb_console, &verb_set, &verb_rename, &verb_template_list,

@@ -6,7 +6,8 @@
 
 #include "cmd/lodge/cli.h"
 
-extern const struct verb verb_create, verb_start, verb_stop, verb_restart, verb_destroy,
+extern const struct verb verb_create, verb_start, verb_stop, verb_restart, verb_suspend, verb_resume,
+	verb_destroy,
 	verb_mount, verb_umount, verb_list, verb_show, verb_status, verb_events, verb_exec,
 	verb_enter, verb_console, verb_set, verb_rename, verb_template_list, verb_template_show,
 	verb_template_build, verb_template_remove, verb_doctor, verb_version, verb_teardown,

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cmd/lodged/account.h"
+#include "cmd/lodged/criu.h"
 #include "cmd/lodged/lodged.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
@@ -95,6 +96,7 @@ static void forget(struct instance *ct)
 	snprintf(name, sizeof(name), "log/console/%u.log.1", ct->ctid);
 	unlinkat(d->var_fd, name, 0);
 	account_remove(ct);
+	checkpoint_remove(ct);
 	emit_event(d, "destroyed", ct, NULL);
 	ids_hold(ct);
 	instance_remove(ct);
@@ -141,12 +143,13 @@ void api_destroy(struct lg_vcall *call, const json_t *params, void *ctx)
 	if (!ct)
 		return;
 	if (ct->state != STATE_RUNNING)
-		ct->state = mount_is_there(ct) ? STATE_MOUNTED : STATE_STOPPED;
+		ct->state = instance_rest(ct);
 	if (force && ct->state == STATE_MOUNTED && umount_root(ct, &err) < 0) {
 		lg_vcall_fail(call, &err);
 		return;
 	}
-	if (state_allows(ct, force && ct->state == STATE_RUNNING ? VERB_STOP : VERB_DESTROY, &err) <
+	if (state_allows(ct, force && (ct->state == STATE_RUNNING || ct->state == STATE_SUSPENDED) ?
+				     VERB_STOP : VERB_DESTROY, &err) <
 	    0) {
 		lg_vcall_fail(call, &err);
 		return;

@@ -45,7 +45,7 @@ struct instance;
 struct op;
 struct account;
 
-enum state { STATE_STOPPED, STATE_RUNNING, STATE_MOUNTED, STATE_COUNT_ };
+enum state { STATE_STOPPED, STATE_RUNNING, STATE_MOUNTED, STATE_SUSPENDED, STATE_COUNT_ };
 
 /* A running shim, or the spare one that waits for an instance. */
 struct shim {
@@ -85,6 +85,7 @@ struct instance {
 	unsigned int sweeps;
 	struct timespec conf_mtime;	/* of the file that conf is */
 	bool unsaved;			/* conf and file may differ until it stops */
+	bool suspending;		/* its end will be the end of a suspend */
 	bool restart_wanted;		/* the guest asked for a reboot, or `restart` stopped it */
 };
 
@@ -136,6 +137,7 @@ struct op {
 	void (*then)(struct op *op);
 	/* start */
 	bool wait, force;
+	bool restore;			/* out of images */
 	uint64_t wait_s;
 	struct shim *shim;
 	struct lg_template template;
@@ -177,9 +179,11 @@ void instance_net_if(const struct instance *ct, struct lg_net_if *ifc,
 
 /* ---- state.c: which verb when ---- */
 enum verb { VERB_START, VERB_STOP, VERB_DESTROY, VERB_MOUNT, VERB_UMOUNT, VERB_EXEC, VERB_SET,
-	    VERB_RENAME, VERB_COUNT_ };
+	    VERB_RENAME, VERB_SUSPEND, VERB_RESUME, VERB_COUNT_ };
 int state_allows(const struct instance *ct, enum verb verb, struct lg_err *err);
 const char *state_name(enum state state);
+/* Of an instance that does not run: stopped, mounted or suspended, as the host has it now. */
+enum state instance_rest(const struct instance *ct);
 
 /* ---- runtime.c: RUN/ct/ID.json ---- */
 int runtime_save(const struct instance *ct, const char *op, struct lg_err *err);
@@ -300,6 +304,8 @@ int disk_prepare(struct daemon *d, const struct lg_disk_limit *limit, struct lg_
 void api_create(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_start(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_stop(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_suspend(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_resume(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_restart(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_destroy(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_list(struct lg_vcall *call, const json_t *params, void *ctx);

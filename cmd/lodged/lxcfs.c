@@ -450,3 +450,13 @@ void doctor_lxcfs(struct report *r)
 		say(r, "lxcfs", "off", "%s: /proc inside shows the host's memory and CPUs",
 		    lx->why[0] ? lx->why : "it is being started");
 }
+
+bool lxcfs_where(const struct daemon *d, char buf[300])
+{
+	const struct lxcfs *lx = d->lxcfs;
+
+	if (!lx || !lx->now || !lx->now->opened)
+		return false;
+	snprintf(buf, 300, "%s/lxcfs/%u", d->root.run, lx->now->nr);
+	return true;
+}

@@ -21,6 +21,9 @@ int lxcfs_begin(struct daemon *d, struct lg_err *err);
 /** lxcfs_give() - let @shim have the files, unless it has them. It matters to nobody if it fails. */
 void lxcfs_give(struct shim *shim);
 
+/** lxcfs_where() - where it is mounted; false: there is none that answers. */
+bool lxcfs_where(const struct daemon *d, char buf[300]);
+
 /** lxcfs_end() - for teardown: end it. Asked again until it says true: nothing is left. */
 bool lxcfs_end(struct daemon *d);
 

@@ -40,6 +40,8 @@ static const struct lg_vmethod methods[] = {
 	{ "io.lodge.Start", api_start },
 	{ "io.lodge.Stop", api_stop },
 	{ "io.lodge.Restart", api_restart },
+	{ "io.lodge.Suspend", api_suspend },
+	{ "io.lodge.Resume", api_resume },
 	{ "io.lodge.Destroy", api_destroy },
 	{ "io.lodge.List", api_list },
 	{ "io.lodge.Show", api_show },

@@ -91,7 +91,7 @@ int umount_root(struct instance *ct, struct lg_err *err)
 		return r;
 	}
 	rmdir(target);
-	ct->state = STATE_STOPPED;
+	ct->state = instance_rest(ct);
 	return 0;
 }
 
@@ -125,7 +125,7 @@ void api_umount(struct lg_vcall *call, const json_t *params, void *ctx)
 	if (!ct)
 		return;
 	if (ct->state != STATE_RUNNING)
-		ct->state = mount_is_there(ct) ? STATE_MOUNTED : STATE_STOPPED;
+		ct->state = instance_rest(ct);
 	if (state_allows(ct, VERB_UMOUNT, &err) < 0 || umount_root(ct, &err) < 0) {
 		lg_vcall_fail(call, &err);
 		return;

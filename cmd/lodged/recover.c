@@ -18,6 +18,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +29,7 @@
 #include <unistd.h>
 
 #include "cmd/lodged/account.h"
+#include "cmd/lodged/criu.h"
 #include "cmd/lodged/lodged.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
@@ -160,6 +162,24 @@ static int adopt(struct instance *ct, const json_t *state)
 	return 0;
 }
 
+/*
+ * A suspend may have been over a moment ago, and its shim have yet to see the end of init. Where no init is known the shim
+ * is asked.
+ */
+static bool init_lives(const json_t *state)
+{
+	pid_t pid = (pid_t)lg_json_int(state, "init_pid", 0);
+	lg_autoclose int fd = -1;
+	struct pollfd p;
+
+	if (pid <= 0)
+		return true;
+	fd = lg_pidfd_open(pid);
+	p = (struct pollfd){ .fd = fd, .events = POLLIN };
+	return fd >= 0 && lg_proc_is(pid, (uint64_t)lg_json_int(state, "init_start", 0)) &&
+	       poll(&p, 1, 0) == 0;
+}
+
 /* The status that a shim left which ended while no daemon was there. */
 static void read_exit_file(struct instance *ct)
 {
@@ -188,7 +208,10 @@ static void recover_one(struct daemon *d, const char *file, uint32_t ctid)
 		lg_log(LG_LOG_ERR, "%u was running and has no conf file", ctid);
 		return;
 	}
-	if (adopt(ct, state) == 0) {
+	checkpoint_settle(ct);
+	if (init_lives(state) && adopt(ct, state) == 0) {
+		/* A suspend that did not happen, or a resume that did. */
+		checkpoint_remove(ct);
 		lg_log(LG_LOG_INFO, "%s is running", instance_label(ct));
 		return;
 	}

@@ -104,7 +104,7 @@ int change_disk_first(struct change *c, struct lg_vcall *call, const json_t *par
 	if (!c->disk && !c->inodes)
 		return 0;
 	if (!change_runs(c))
-		c->ct->state = mount_is_there(c->ct) ? STATE_MOUNTED : STATE_STOPPED;
+		c->ct->state = instance_rest(c->ct);
 	r = disk_limit(c->conf, &limit, err);
 	if (r == 0)
 		r = plan(c, &limit, &change, err);

@@ -18,6 +18,7 @@
 #include "cmd/lodged/devices.h"
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/lxcfs.h"
+#include "cmd/lodged/suspend.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -282,6 +283,12 @@ static void handle(struct shim *shim, struct lg_msg *m)
 		if (shim->ct && !(shim->ct->op && shim->ct->op->shim == shim))
 			instance_gone(shim->ct);
 		break;
+	case LG_P_LENT:
+		if (shim->ct)
+			suspend_lent(shim->ct, m);
+		break;
+	case LG_P_HELD:
+		break;	/* of a resume, which said GO before */
 	case LG_P_DEVICES:
 		if (shim->ct)
 			devices_changed(shim->ct, m);

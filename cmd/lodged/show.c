@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cgroup/stats.h"
+#include "cmd/lodged/criu.h"
 #include "cmd/lodged/limits.h"
 #include "cmd/lodged/lodged.h"
 #include "lib/cleanup.h"
@@ -130,7 +131,7 @@ json_t *instance_json(struct instance *ct, bool brief, bool usage)
 	json_t *obj = json_object(), *used;
 
 	if (ct->state != STATE_RUNNING)
-		ct->state = mount_is_there(ct) ? STATE_MOUNTED : STATE_STOPPED;
+		ct->state = instance_rest(ct);
 	json_object_set_new(obj, "ctid", json_integer(ct->ctid));
 	set_str(obj, "name", ct->name);
 	json_object_set_new(obj, "kind", json_string("container"));
@@ -216,7 +217,8 @@ void api_status(struct lg_vcall *call, const json_t *params, void *ctx)
 	lg_vcall_reply(call, json_pack("{s:i, s:b, s:b, s:b, s:b}", "ctid", (int)ctid, "exists",
 				       ct && lg_layer_exists(d->root.var, ctid), "mounted",
 				       running || (ct && mount_is_there(ct)), "running", running,
-				       "suspended", 0));
+				       "suspended",
+				       ct && !running && checkpoint_is_there(ct)));
 }
 
 void api_version(struct lg_vcall *call, const json_t *params, void *ctx)

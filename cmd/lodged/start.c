@@ -18,10 +18,12 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "cmd/lodged/criu.h"
 #include "cmd/lodged/features.h"
 #include "cmd/lodged/limits.h"
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/lxcfs.h"
+#include "cmd/lodged/suspend.h"
 #include "ct/proto.h"
 #include "ct/trace.h"
 #include "lib/cleanup.h"
@@ -197,7 +199,7 @@ static int read_limits(struct op *op, struct limits *limits, struct lg_err *err)
 static int send_start(struct op *op, struct lg_err *err)
 {
 	struct daemon *d = op->ct->d;
-	lg_autoclose int top = -1, leaf = -1;
+	lg_autoclose int top = -1, leaf = -1, images = -1, host_ns = -1;
 	struct lg_msg m;
 	char name[16];
 	int filter, r = spec_make(op, &m, err);
@@ -217,16 +219,35 @@ static int send_start(struct op *op, struct lg_err *err)
 	if (filter < 0)
 		return filter;
 	lg_msg_put_fd(&m, filter);
+	if (op->restore) {
+		r = resume_put(op, &m, &images, &host_ns, err);
+		if (r < 0)
+			return r;
+		lg_msg_put_fd(&m, images);
+		lg_msg_put_fd(&m, host_ns);
+	}
 	lxcfs_give(op->shim);
 	r = lg_msg_send(op->shim->sock, &m);
 	return r < 0 ? lg_fail(err, r, "speak to the shim") : 0;
+}
+
+/* A restore moves the container's end in, so that it has to be there before. */
+static int prepare_network(struct op *op, struct lg_err *err)
+{
+	struct lg_addr addrs[IPS_MAX];
+	struct lg_net_if ifc;
+	char peer[16];
+
+	instance_net_if(op->ct, &ifc, addrs);
+	resume_link(op->ct, peer);
+	return ifc.naddrs ? lg_net_prepare(op->ct->d->net, &ifc, peer, err) : 0;
 }
 
 static int clone_init(void *ctx, struct lg_err *err)
 {
 	struct op *op = ctx;
 	struct limits limits;
-	int r;
+	int r = 0;
 
 	if (op->err.code) {
 		*err = op->err;
@@ -234,7 +255,10 @@ static int clone_init(void *ctx, struct lg_err *err)
 	}
 	if (op->made)
 		return 0;
-	r = read_limits(op, &limits, err);
+	if (op->restore)
+		r = prepare_network(op, err);
+	if (r == 0)
+		r = read_limits(op, &limits, err);
 	if (r == 0)
 		r = send_start(op, err);
 	/* While the shim works; init is let go later. */
@@ -243,11 +267,15 @@ static int clone_init(void *ctx, struct lg_err *err)
 	return r < 0 ? r : LG_STEP_WAIT;
 }
 
+static void detach_network(void *ctx);
+
 static void kill_init(void *ctx)
 {
 	struct op *op = ctx;
 	char name[16];
 
+	if (op->restore)
+		detach_network(op);
 	snprintf(name, sizeof(name), "%u", op->ct->ctid);
 	lg_cg_kill(op->ct->d->cg, name, NULL);
 }
@@ -257,11 +285,14 @@ static int attach_network(void *ctx, struct lg_err *err)
 	struct op *op = ctx;
 	struct lg_addr addrs[IPS_MAX];
 	struct lg_net_if ifc;
-	int r;
+	int r = 0;
 
 	instance_net_if(op->ct, &ifc, addrs);
-	r = ifc.naddrs ? lg_net_attach(op->ct->d->net, &ifc, op->netns_fd, err) :
-			 lg_net_lo_up(op->netns_fd, err);
+	if (!op->restore)
+		r = ifc.naddrs ? lg_net_attach(op->ct->d->net, &ifc, op->netns_fd, err) :
+				 lg_net_lo_up(op->netns_fd, err);
+	else if (ifc.naddrs)
+		lg_net_announce(op->ct->d->net, &ifc, op->netns_fd, NULL);
 	op->netns_fd = lg_close(op->netns_fd);
 	return r;
 }
@@ -329,10 +360,12 @@ static void start_failed(struct op *op, struct lg_err *err)
 {
 	struct instance *ct = op->ct;
 
-	ct->state = STATE_STOPPED;
+	ct->state = instance_rest(ct);
 	ct->started_at = 0;
-	lg_within(err, err->code, "start %s", instance_label(ct));
-	emit_event(ct->d, "start-failed", ct, "%s", err->msg);
+	lg_within(err, err->code, "%s %s", op->restore ? "resume" : "start", instance_label(ct));
+	if (op->restore)
+		err->exit_code = LG_EXIT_RESTORE;
+	emit_event(ct->d, op->restore ? "resume-failed" : "start-failed", ct, "%s", err->msg);
 	if (!ct->shim) {
 		op_fail(op, err);
 		return;
@@ -489,7 +522,8 @@ static void started(struct op *op)
 	ct->state = STATE_RUNNING;
 	op->shim = NULL;	/* its end is the instance's end now */
 	console_hand_over(ct);
-	emit_event(ct->d, "started", ct, NULL);
+	emit_event(ct->d, op->restore ? "resumed" : "started", ct, NULL);
+	checkpoint_remove(ct);
 	if (!op->wait || op->template.init_kind != LG_INIT_SYSTEMD) {
 		op_end(op, answer(op));
 		return;
@@ -530,12 +564,16 @@ void api_start(struct lg_vcall *call, const json_t *params, void *ctx)
 	struct daemon *d = ctx;
 	struct instance *ct = api_instance(call, params, d);
 	const json_t *timeout = json_object_get(params, "timeout");
+	bool force = json_is_true(json_object_get(params, "force"));
 	struct lg_err err = { 0 };
 	struct op *op;
 
 	if (!ct)
 		return;
-	if (state_allows(ct, VERB_START, &err) < 0) {
+	if (ct->state != STATE_RUNNING)
+		ct->state = instance_rest(ct);
+	if (!(force && ct->state == STATE_SUSPENDED && !ct->op) &&
+	    state_allows(ct, VERB_START, &err) < 0) {
 		lg_vcall_fail(call, &err);
 		return;
 	}
@@ -546,7 +584,7 @@ void api_start(struct lg_vcall *call, const json_t *params, void *ctx)
 		return;
 	}
 	op->wait = json_is_true(json_object_get(params, "wait"));
-	op->force = json_is_true(json_object_get(params, "force"));
+	op->force = force;
 	op->wait_s = json_is_integer(timeout) ? (uint64_t)json_integer_value(timeout) : 0;
 	start_begin(op);
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "cmd/lodged/criu.h"
 #include "cmd/lodged/lodged.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -12,6 +13,7 @@ static const char *const names[] = {
 	[STATE_STOPPED] = "stopped",
 	[STATE_RUNNING] = "running",
 	[STATE_MOUNTED] = "mounted",
+	[STATE_SUSPENDED] = "suspended",
 };
 _Static_assert(ARRAY_SIZE(names) == STATE_COUNT_, "a name for every state");
 
@@ -22,28 +24,54 @@ static const struct {
 } rules[VERB_COUNT_][STATE_COUNT_] = {
 	[VERB_START] = {
 		[STATE_RUNNING] = { "is already running", LG_EXIT_RUNNING },
+		[STATE_SUSPENDED] = { "is suspended: resume it; --force starts it anew, and what was in its "
+				      "memory is lost", LG_EXIT_RUNNING },
 	},
 	[VERB_STOP] = {
 		/* not running: nothing to do, which is no failure; the verb says so itself */
 		[STATE_STOPPED] = { "", 0 },
+		[STATE_SUSPENDED] = { "", 0 },
 	},
 	[VERB_DESTROY] = {
 		[STATE_RUNNING] = { "is running: stop it first, or use --force", LG_EXIT_RUNNING },
 		[STATE_MOUNTED] = { "is mounted: umount it first", LG_EXIT_MOUNTED },
+		[STATE_SUSPENDED] = { "is suspended, with what was in its memory: use --force to lose that",
+				      LG_EXIT_RUNNING },
 	},
 	[VERB_MOUNT] = {
 		[STATE_RUNNING] = { "is running: its files are seen with `lodge exec`",
 				    LG_EXIT_RUNNING },
+		[STATE_SUSPENDED] = { "is suspended: its files must stay as its memory knows them: resume it",
+				      LG_EXIT_RUNNING },
 	},
 	[VERB_UMOUNT] = {
 		[STATE_STOPPED] = { "is not mounted", LG_EXIT_NOT_MOUNTED },
 		[STATE_RUNNING] = { "is running: stop it first", LG_EXIT_RUNNING },
+		[STATE_SUSPENDED] = { "is not mounted", LG_EXIT_NOT_MOUNTED },
 	},
 	[VERB_EXEC] = {
 		[STATE_STOPPED] = { "is not running: start it first", LG_EXIT_NOT_RUNNING },
 		[STATE_MOUNTED] = { "is not running: start it first", LG_EXIT_NOT_RUNNING },
+		[STATE_SUSPENDED] = { "is suspended: resume it first", LG_EXIT_NOT_RUNNING },
+	},
+	[VERB_SUSPEND] = {
+		[STATE_STOPPED] = { "is not running: there is nothing to suspend", LG_EXIT_NOT_RUNNING },
+		[STATE_MOUNTED] = { "is not running: there is nothing to suspend", LG_EXIT_NOT_RUNNING },
+		[STATE_SUSPENDED] = { "is suspended already", LG_EXIT_NOT_RUNNING },
+	},
+	[VERB_RESUME] = {
+		[STATE_STOPPED] = { "is not suspended: start it", LG_EXIT_RESTORE },
+		[STATE_MOUNTED] = { "is not suspended: start it", LG_EXIT_RESTORE },
+		[STATE_RUNNING] = { "is already running", LG_EXIT_RUNNING },
 	},
 };
+
+enum state instance_rest(const struct instance *ct)
+{
+	if (mount_is_there(ct))
+		return STATE_MOUNTED;
+	return checkpoint_is_there(ct) ? STATE_SUSPENDED : STATE_STOPPED;
+}
 
 const char *state_name(enum state state)
 {

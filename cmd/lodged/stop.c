@@ -120,6 +120,7 @@ static void swept(struct instance *ct)
 	if (ct->unsaved && instance_reload(ct, &err) < 0)
 		lg_log(LG_LOG_WARN, "%s: %s", instance_label(ct), err.msg);
 	ct->restart_wanted = false;
+	ct->state = instance_rest(ct);
 	if (op && op->then)
 		op->then(op);
 	else if (!op && reboot)
@@ -200,12 +201,16 @@ void instance_gone(struct instance *ct)
 	ct->init_start = 0;
 	ct->started_at = 0;
 	ct->state = STATE_STOPPED;
-	if (was_running) {
+	if (was_running && ct->suspending) {
+		snprintf(ct->last_exit, sizeof(ct->last_exit), "suspended");
+		emit_event(ct->d, "suspended", ct, NULL);
+	} else if (was_running) {
 		describe_exit(ct, known, status);
 		if (known && WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP)
 			ct->restart_wanted = true;
 		emit_event(ct->d, "stopped", ct, "%s", ct->last_exit);
 	}
+	ct->suspending = false;
 	/* Whatever is left in there (its shim was killed) goes too. */
 	sweep_cgroup(ct);
 }

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LG_CMD_CRIU_H
+#define LG_CMD_CRIU_H
+
+/*
+ * lodge-criu: one dump or restore of one container, by CRIU.
+ *
+ * How it works: CRIU is fragile: it may hang, crash, or be killed at any instruction. So it has a process of ours above
+ * it, which ends with the job, and which nobody has to trust: lodged and the shim only read messages. libcriu
+ * starts the program and calls back at certain points (notify.c); there we ask whoever started us, and wait. A
+ * callback that fails makes CRIU undo what it did, and so does the end of this process.
+ *
+ * All of it happens in a mount namespace of its own, which is the host's with the container's root added. No path inside the
+ * container is used.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "lib/err.h"
+#include "lib/msg.h"
+
+struct job {
+	const struct lg_msg *m;	/* the request; texts are borrowed from it */
+	const char *root, *criu;
+	uint32_t owner, count;
+	int images;		/* folder */
+	int root_mount, host_ns, nodes;	/* -1: none */
+	pid_t pid;		/* of init */
+	bool restores;
+	bool held;		/* HELD was said and GO was heard */
+	bool said_no;		/* by who started us */
+	struct timespec began;
+	struct lg_err err;	/* of a callback: says more than CRIU's log */
+};
+
+extern struct job job;
+extern struct lg_msg msg_out;
+
+/* ---- stage.c: where CRIU works ---- */
+
+/** stage_enter() - a mount namespace as the host's, with the container's root at job.root */
+int stage_enter(struct lg_err *err);
+
+/* ---- external.c: mounts that come from outside the container ---- */
+
+/** external_find() - name them to CRIU, and write their names beside the images */
+int external_find(struct lg_err *err);
+
+/** external_give() - for a restore: say where each of them is here */
+int external_give(struct lg_err *err);
+
+/* ---- notify.c ---- */
+
+/** notify_init() - be asked by CRIU */
+void notify_init(void);
+
+/* ---- inside.c ---- */
+
+/**
+ * inside_report() - say TTY: what the shim wants to have of the restored container
+ * @master:	the console's; -1: it had none
+ */
+int inside_report(int master, struct lg_err *err);
+
+/* ---- settings.c: what CRIU cannot carry over ---- */
+
+/** settings_take() - put it away, before a dump */
+int settings_take(struct lg_err *err);
+
+/** settings_return() - the container runs on here */
+void settings_return(void);
+
+/** settings_give() - to the restored one */
+int settings_give(struct lg_err *err);
+
+/* ---- ids.c ---- */
+
+/** ids_rewrite() - let the images name the ids that the container has on this host */
+int ids_rewrite(struct lg_err *err);
+
+/* ---- log.c ---- */
+
+/** log_cause() - the line of CRIU's log that says why; @ret is "" when there is none */
+void log_cause(int images, char *ret, size_t size);
+
+#endif

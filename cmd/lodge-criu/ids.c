@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * The images hold ids as the container sees them, but for the map of its user namespace. Where the container has another
+ * range now than when it was dumped, that one image is written anew.
+ *
+ * The form is CRIU's (images/userns.proto, images/image-desc.c): two magic numbers, the size of one message, and the
+ * message, in which field 1 and 2 are the extents of users and groups: { 1: first, 2: lower_first, 3: count }.
+ */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/lodge-criu/criu.h"
+#include "lib/cleanup.h"
+#include "lib/file.h"
+
+#define MAGIC_COMMON 0x54564319u
+#define MAGIC_USERNS 0x55474906u
+#define USERS 1u
+#define GROUPS 2u
+
+struct image {
+	uint8_t data[128];
+	size_t len;
+};
+
+static void put_u32(struct image *im, uint32_t v)
+{
+	for (int i = 0; i < 4; i++)
+		im->data[im->len++] = (uint8_t)(v >> (8 * i));
+}
+
+static void put_varint(struct image *im, uint32_t v)
+{
+	for (; v >= 0x80; v >>= 7)
+		im->data[im->len++] = (uint8_t)(v | 0x80);
+	im->data[im->len++] = (uint8_t)v;
+}
+
+static void put_number(struct image *im, unsigned int field, uint32_t v)
+{
+	put_varint(im, field << 3);
+	put_varint(im, v);
+}
+
+static void put_extent(struct image *im, unsigned int field)
+{
+	struct image inner = { .len = 0 };
+
+	put_number(&inner, 1, 0);
+	put_number(&inner, 2, job.owner);
+	put_number(&inner, 3, job.count);
+	put_varint(im, field << 3 | 2);
+	put_varint(im, (uint32_t)inner.len);
+	memcpy(im->data + im->len, inner.data, inner.len);
+	im->len += inner.len;
+}
+
+static bool is_userns(const char *name)
+{
+	size_t len = strlen(name);
+
+	return strncmp(name, "userns-", 7) == 0 && len > 11 && strcmp(name + len - 4, ".img") == 0;
+}
+
+static int rewrite(const char *name, struct lg_err *err)
+{
+	struct image message = { .len = 0 }, image = { .len = 0 };
+
+	put_extent(&message, USERS);
+	put_extent(&message, GROUPS);
+	put_u32(&image, MAGIC_COMMON);
+	put_u32(&image, MAGIC_USERNS);
+	put_u32(&image, (uint32_t)message.len);
+	memcpy(image.data + image.len, message.data, message.len);
+	image.len += message.len;
+	return lg_file_replace_fast(job.images, name, (const char *)image.data, image.len, 0600,
+				    err);
+}
+
+int ids_rewrite(struct lg_err *err)
+{
+	int fd = openat(job.images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	lg_autodir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	unsigned int n = 0;
+	struct dirent *e;
+	int r = 0;
+
+	if (!dir)
+		return lg_fail(err, -errno, "look at the images");
+	while (r == 0 && (e = readdir(dir)))
+		if (is_userns(e->d_name) && n++ == 0)
+			r = rewrite(e->d_name, err);
+	if (r == 0 && n != 1)
+		return lg_refuse(err, -EBADMSG, 0, "the images are of %u user namespaces", n);
+	return r;
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* lodge-criu: criu.h says how it works, ct/checkpoint.h what it is told. */
+
+#include <criu/criu.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd/lodge-criu/criu.h"
+#include "ct/checkpoint.h"
+#include "lib/cleanup.h"
+
+#define LOG_LEVEL 4
+#define GHOST_MAX (256u << 20)	/* bytes of an open file without a name; they go into the images */
+
+struct job job = { .images = -1, .root_mount = -1, .host_ns = -1, .nodes = -1 };
+struct lg_msg msg_out;
+
+static struct lg_msg request;
+
+static int take_request(struct lg_err *err)
+{
+	int r = lg_msg_recv(LG_CHECKPOINT_FD, &request);
+
+	if (r != 1)
+		return lg_fail(err, r < 0 ? r : -EPIPE, "hear what to do");
+	job.m = &request;
+	job.restores = request.kind == LG_K_RESTORE;
+	job.root = lg_msg_get(&request, "root");
+	job.criu = lg_msg_get(&request, "criu");
+	job.owner = (uint32_t)lg_msg_get_u64(&request, "owner", 0);
+	job.count = (uint32_t)lg_msg_get_u64(&request, "count", 0);
+	job.pid = (pid_t)lg_msg_get_u64(&request, "pid", 0);
+	job.images = lg_msg_take_fd(&request, 0);
+	job.root_mount = lg_msg_take_fd(&request, 1);
+	job.host_ns = lg_msg_take_fd(&request, 2);
+	job.nodes = lg_msg_take_fd(&request, 3);
+	if (!job.root || !job.criu || !job.owner || job.images < 0 || job.root_mount < 0 ||
+	    (job.restores ? !job.count || job.host_ns < 0 : job.pid <= 0))
+		return lg_refuse(err, -EINVAL, 0, "the request lacks something");
+	/* lodged waits for its end before it looks at the images (cmd/lodged/checkpoint.c). */
+	flock(job.images, LOCK_SH);
+	return 0;
+}
+
+/*
+ * The library that makes CRIU act by the id of the container's root where that counts. Nothing of this host's configuration of
+ * CRIU is to change what lodge asks for.
+ */
+static int set_environment(struct lg_err *err)
+{
+	const char *lib = lg_msg_get(&request, "owner_lib");
+	char owner[16];
+
+	snprintf(owner, sizeof(owner), "%u", job.owner);
+	if ((lib && setenv("LD_PRELOAD", lib, 1) < 0) || setenv("LODGE_OWNER", owner, 1) < 0 ||
+	    setenv("HOME", "/nonexistent", 1) < 0)
+		return lg_fail(err, -ENOMEM, "set the environment");
+	return 0;
+}
+
+static void set_memory(void)
+{
+	const char *parent = lg_msg_get(&request, "parent");
+
+	if (parent && *parent)
+		criu_set_parent_images(parent);
+	criu_set_track_mem(lg_msg_get_u64(&request, "track", 0) != 0);
+}
+
+static int set_options(struct lg_err *err)
+{
+	if (criu_init_opts() < 0)
+		return lg_fail(err, -ENOMEM, "prepare CRIU");
+	criu_set_service_binary(job.criu);
+	criu_set_images_dir_fd(job.images);
+	criu_set_log_file(LG_CHECKPOINT_LOG);
+	criu_set_log_level(LOG_LEVEL);
+	criu_set_root(job.root);
+	criu_set_manage_cgroups(true);
+	criu_set_manage_cgroups_mode(CRIU_CG_MODE_SOFT);
+	criu_set_network_lock(CRIU_NETWORK_LOCK_NFTABLES);
+	criu_set_tcp_established(true);
+	criu_set_file_locks(true);
+	criu_set_link_remap(true);
+	criu_set_force_irmap(true);
+	criu_set_ext_unix_sk(true);
+	criu_set_orphan_pts_master(true);
+	criu_set_ghost_limit(GHOST_MAX);
+	criu_add_enable_fs("hugetlb");
+	criu_add_enable_fs("mqueue");
+	notify_init();
+	return 0;
+}
+
+static int give_names(struct lg_err *err)
+{
+	char key[64], path[300];
+
+	for (const char *v = lg_msg_get(&request, "netdev"); v; v = lg_msg_next(&request, "netdev", v)) {
+		const char *here = strchr(v, '\n');
+
+		if (!here || (size_t)snprintf(key, sizeof(key), "netdev[%.*s]:%s", (int)(here - v), v,
+					      here + 1) >= sizeof(key))
+			return lg_refuse(err, -EINVAL, 0, "bad 'netdev'");
+		criu_add_external(key);
+	}
+	for (const char *v = lg_msg_get(&request, "cgroup"); v;
+	     v = lg_msg_next(&request, "cgroup", v)) {
+		const char *at = strchr(v, '\n');
+
+		if (!at || (size_t)(at - v) >= sizeof(path))
+			return lg_refuse(err, -EINVAL, 0, "bad 'cgroup'");
+		snprintf(path, sizeof(path), "%.*s", (int)(at - v), v);
+		criu_add_cg_root(path, at + 1);
+	}
+	return 0;
+}
+
+static int dump(struct lg_err *err)
+{
+	int r = external_find(err);
+
+	if (r < 0)
+		return r;
+	criu_set_pid(job.pid);
+	set_memory();
+	if (request.kind == LG_K_PREDUMP)
+		return criu_pre_dump();
+	r = settings_take(err);
+	if (r == 0)
+		r = criu_dump();
+	if (r < 0)
+		settings_return();
+	return r;
+}
+
+static int restore(struct lg_err *err)
+{
+	int r = ids_rewrite(err);
+
+	if (r == 0)
+		r = external_give(err);
+	if (r == 0)
+		r = give_names(err);
+	return r < 0 ? r : criu_restore();
+}
+
+/* Why it failed: what a callback said, or we, or the log. */
+static void explain(int r, struct lg_err *err)
+{
+	char cause[300];
+
+	if (job.err.code) {
+		*err = job.err;
+		return;
+	}
+	if (err->code)
+		return;
+	log_cause(job.images, cause, sizeof(cause));
+	if (cause[0])
+		lg_refuse(err, -EIO, 0, "CRIU: %s", cause);
+	else if (r == -ECONNRESET || r == -EPIPE || r == -EBADE)
+		lg_refuse(err, -EIO, 0, "%s ended before it answered", job.criu);
+	else
+		lg_refuse(err, -EIO, 0, "CRIU failed (%d) and left no reason in its log", r);
+}
+
+static int run(struct lg_err *err)
+{
+	int r = take_request(err);
+
+	if (r == 0)
+		r = set_environment(err);
+	if (r == 0)
+		r = stage_enter(err);
+	if (r == 0)
+		r = set_options(err);
+	if (r < 0)
+		return r;
+	clock_gettime(CLOCK_MONOTONIC, &job.began);
+	r = job.restores ? restore(err) : dump(err);
+	if (r < 0)
+		explain(r, err);
+	return r;
+}
+
+int main(void)
+{
+	struct lg_err err = { 0 };
+	int r;
+
+	signal(SIGPIPE, SIG_IGN);
+	fcntl(LG_CHECKPOINT_FD, F_SETFD, FD_CLOEXEC);
+	r = run(&err);
+	lg_msg_init(&msg_out, r < 0 ? LG_K_FAILED : LG_K_DONE);
+	if (r < 0)
+		lg_msg_put_err(&msg_out, &err);
+	else
+		lg_msg_put_u64(&msg_out, "pid", (uint64_t)(unsigned int)r);
+	lg_msg_send(LG_CHECKPOINT_FD, &msg_out);
+	return r < 0;
+}

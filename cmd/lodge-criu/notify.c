@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * What CRIU calls back at. The order of a dump: pre-dump, network-lock, post-dump (everything is written and frozen),
+ * network-unlock when it failed. Of a restore: pre-restore, setup-namespaces (init was cloned),
+ * post-setup-namespaces (its links are there), orphan-pts-master, post-restore (nothing runs yet), network-unlock,
+ * pre-resume, post-resume. A callback that answers with failure makes CRIU undo all of it.
+ */
+
+#include <criu/criu.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/lodge-criu/criu.h"
+#include "ct/checkpoint.h"
+#include "lib/cleanup.h"
+
+static struct lg_msg answer;
+
+static int say(uint32_t kind, const char *key, uint64_t value)
+{
+	int r;
+
+	lg_msg_init(&msg_out, kind);
+	if (key)
+		lg_msg_put_u64(&msg_out, key, value);
+	r = lg_msg_send(LG_CHECKPOINT_FD, &msg_out);
+	return r < 0 ? lg_fail(&job.err, r, "answer") : 0;
+}
+
+static uint64_t since_begin_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)(now.tv_sec - job.began.tv_sec) * 1000000u +
+	       (uint64_t)(now.tv_nsec - job.began.tv_nsec) / 1000u;
+}
+
+/* Everything hangs on this answer: the end of the connection is a no. */
+static int hold(void)
+{
+	int r = say(LG_K_HELD, "us", since_begin_us());
+
+	if (r < 0)
+		return r;
+	r = lg_msg_recv(LG_CHECKPOINT_FD, &answer);
+	lg_msg_drop_fds(&answer);
+	if (r == 1 && answer.kind == LG_K_GO) {
+		job.held = true;
+		return 0;
+	}
+	job.said_no = true;
+	if (r == 1 && lg_msg_get(&answer, "error"))
+		lg_msg_get_err(&answer, &job.err);
+	else
+		lg_refuse(&job.err, -ECANCELED, 0, "it was called off");
+	return -ECANCELED;
+}
+
+/* What is to outlive a crash of the host has to be on the disk before the processes are gone. */
+static int sync_images(void)
+{
+	int fd = openat(job.images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	lg_autodir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (!dir)
+		return lg_fail(&job.err, -errno, "look at the images");
+	while ((e = readdir(dir))) {
+		lg_autoclose int file = e->d_type != DT_REG ? -1 :
+					openat(fd, e->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (file >= 0 && fdatasync(file) < 0)
+			return lg_fail(&job.err, -errno, "write '%s' to the disk", e->d_name);
+	}
+	return fsync(fd) < 0 ? lg_fail(&job.err, -errno, "write the images to the disk") : 0;
+}
+
+static int on_dumped(criu_notify_arg_t na)
+{
+	int r = lg_msg_get_u64(job.m, "sync", 0) ? sync_images() : 0;
+
+	(void)na;
+	return r < 0 ? r : hold();
+}
+
+/* Only here CRIU says which process it is. */
+static int on_cloned(criu_notify_arg_t na)
+{
+	job.pid = (pid_t)criu_notify_pid(na);
+	return job.pid > 0 ? 0 : lg_fail(&job.err, -ESRCH, "hear of the restored init");
+}
+
+static int on_namespaces(criu_notify_arg_t na)
+{
+	(void)na;
+	return say(LG_K_MADE, "pid", (uint64_t)job.pid);
+}
+
+static int on_restored(criu_notify_arg_t na)
+{
+	int r = settings_give(&job.err);
+
+	if (r == 0)
+		r = inside_report(criu_get_orphan_pts_master_fd(), &job.err);
+
+	(void)na;
+	return r < 0 ? r : hold();
+}
+
+/* clang-format off */
+static const struct {
+	const char *action;
+	bool restores;
+	int (*run)(criu_notify_arg_t na);
+} points[] = {
+	{ "post-dump",			false,	on_dumped },
+	{ "setup-namespaces",		true,	on_cloned },
+	{ "post-setup-namespaces",	true,	on_namespaces },
+	{ "post-restore",		true,	on_restored },
+};
+/* clang-format on */
+
+static int on_notify(char *action, criu_notify_arg_t na)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(points); i++)
+		if (strcmp(points[i].action, action) == 0 && points[i].restores == job.restores &&
+		    job.m->kind != LG_K_PREDUMP)
+			return points[i].run(na);
+	return 0;
+}
+
+void notify_init(void)
+{
+	criu_set_notify_cb(on_notify);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LODGED_CRIU_H
+#define LODGED_CRIU_H
+
+/* lodge-criu as lodged sees it: started with a request, heard by messages (ct/checkpoint.h), gone at its end. */
+
+#include "cmd/lodged/lodged.h"
+#include "ct/checkpoint.h"
+
+struct criu_job;
+
+/*
+ * @m: what it says; descriptors are dropped behind the call. NULL: it ended; DONE or FAILED came before, or it was killed. The
+ * job is freed then.
+ */
+typedef void (*criu_fn)(const struct lg_msg *m, void *arg);
+
+/** criu_program() - the program that lodge.conf names. -EOPNOTSUPP: there is none, and why. */
+int criu_program(const struct daemon *d, const char **ret, struct lg_err *err);
+
+/** criu_put_common() - fields of a request that are the same for all */
+int criu_put_common(const struct instance *ct, const char *root, struct lg_msg *m, struct lg_err *err);
+
+/** criu_run() - start it with @request, whose descriptors are lent */
+int criu_run(struct daemon *d, const struct lg_msg *request, criu_fn fn, void *arg,
+	     struct criu_job **ret, struct lg_err *err);
+
+/** criu_say() - GO or ABORT; @why goes with ABORT and may be NULL. What it says last still comes. */
+void criu_say(struct criu_job *job, uint32_t kind, const struct lg_err *why);
+
+/** criu_abandon() - it does not answer: kill it, which undoes what it did. What comes then is @why, and NULL. */
+void criu_abandon(struct criu_job *job, const struct lg_err *why);
+
+/* ---- checkpoint.c: VAR/checkpoint/ID ---- */
+
+/** checkpoint_is_there() - has the instance been suspended to disk, completely? */
+bool checkpoint_is_there(const struct instance *ct);
+
+/** checkpoint_begin() - an empty folder for new images; open. What was there before is gone. */
+int checkpoint_begin(const struct instance *ct, int *ret, struct lg_err *err);
+
+/** checkpoint_open() - the images, with their "state" (lib/json.h), which may be NULL */
+int checkpoint_open(const struct instance *ct, int *ret, json_t **ret_state, struct lg_err *err);
+
+/** checkpoint_complete() - from here on it counts, whatever happens to the host */
+int checkpoint_complete(const struct instance *ct, int images, struct lg_err *err);
+
+/** checkpoint_remove() - it was resumed, or is not wanted any more. Missing is fine. */
+void checkpoint_remove(const struct instance *ct);
+
+/** checkpoint_settle() - a daemon before was killed: wait until nobody writes or reads the images */
+void checkpoint_settle(const struct instance *ct);
+
+#endif

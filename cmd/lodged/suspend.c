@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * How a suspend goes: the sessions from outside end, the shim lends the root, lodge-criu has CRIU write everything
+ * into VAR/checkpoint/ID, and while nothing in the container runs that is declared complete. Only then is it let
+ * die. Until that word the container runs on whatever happens: when CRIU fails, when it or lodge-criu is killed, when lodged is.
+ *
+ * A daemon that was killed in the middle: the container lives, and the images go (recover.c); or it is gone and
+ * they are complete, and it is suspended.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/lodged/criu.h"
+#include "cmd/lodged/lodged.h"
+#include "cmd/lodged/suspend.h"
+#include "ct/proto.h"
+#include "lib/cleanup.h"
+#include "lib/exit.h"
+#include "lib/log.h"
+
+#define SUSPEND_TIMEOUT_S 600u	/* memory of many GiB to a slow disk */
+
+struct suspend {
+	int images;
+	struct criu_job *job;
+	bool committed;		/* GO was said: it does not run any more */
+	bool gone;		/* its last process has ended, and its cgroup is swept */
+};
+
+static void forget(struct op *op)
+{
+	struct suspend *s = op->arg;
+
+	op->arg = NULL;
+	if (s)
+		lg_close(s->images);
+	free(s);
+}
+
+static void failed(struct op *op, struct lg_err *err)
+{
+	forget(op);
+	checkpoint_remove(op->ct);
+	runtime_save(op->ct, NULL, NULL);
+	lg_within(err, err->code, "suspend %s", instance_label(op->ct));
+	err->exit_code = LG_EXIT_CHKPNT;
+	op_fail(op, err);
+}
+
+/* Everything is written and nothing runs. From the moment that the images count it is suspended. */
+static void commit(struct op *op)
+{
+	struct suspend *s = op->arg;
+	struct lg_err err = { 0 };
+
+	op_progress(op, "writing what is known about it");
+	if (checkpoint_complete(op->ct, s->images, &err) < 0) {
+		criu_say(s->job, LG_K_ABORT, &err);
+		return;
+	}
+	s->committed = true;
+	op->ct->suspending = true;
+	criu_say(s->job, LG_K_GO, NULL);
+}
+
+static void suspended(struct op *op)
+{
+	forget(op);
+	op->ct->state = instance_rest(op->ct);
+	op_end(op, json_pack("{s:o}", "instance", instance_json(op->ct, false, false)));
+}
+
+/* When it was committed the images are whole, and what CRIU could not end the sweep does. */
+static void criu_ended(struct op *op)
+{
+	struct suspend *s = op->arg;
+
+	s->job = NULL;
+	if (s->committed) {
+		if (s->gone)
+			suspended(op);
+		return;
+	}
+	if (!op->err.code)
+		lg_refuse(&op->err, -EIO, 0, "lodge-criu was killed; the container runs on");
+	failed(op, &op->err);
+}
+
+static void take_message(const struct lg_msg *m, void *arg)
+{
+	struct op *op = arg;
+
+	if (!m) {
+		criu_ended(op);
+		return;
+	}
+	if (m->kind == LG_K_HELD)
+		commit(op);
+	else if (m->kind == LG_K_FAILED)
+		lg_msg_get_err(m, &op->err);
+}
+
+static int run_criu(struct op *op, int root_fd, struct lg_err *err)
+{
+	struct instance *ct = op->ct;
+	struct suspend *s = op->arg;
+	struct lg_msg m;
+	char root[300];
+	int r;
+
+	snprintf(root, sizeof(root), "%s/root", ct->d->root.run);
+	lg_msg_init(&m, LG_K_DUMP);
+	lg_msg_put_u64(&m, "pid", (uint64_t)ct->init_pid);
+	lg_msg_put(&m, "sync", "1");
+	r = criu_put_common(ct, root, &m, err);
+	if (r < 0)
+		return r;
+	lg_msg_put_fd(&m, s->images);
+	lg_msg_put_fd(&m, root_fd);
+	return criu_run(ct->d, &m, take_message, op, &s->job, err);
+}
+
+void suspend_lent(struct instance *ct, struct lg_msg *m)
+{
+	struct op *op = ct->op;
+	struct lg_err err = { 0 };
+	int root;
+
+	if (!op || op->then != suspend_over || !op->arg)
+		return;
+	if (lg_msg_get(m, "error")) {
+		lg_msg_get_err(m, &err);
+		failed(op, &err);
+		return;
+	}
+	root = lg_msg_take_fd(m, 0);
+	op_progress(op, "writing its memory");
+	if (run_criu(op, root, &err) < 0)
+		failed(op, &err);
+	lg_close(root);
+}
+
+void suspend_over(struct op *op)
+{
+	struct suspend *s = op->arg;
+
+	s->gone = true;
+	if (!s->job)
+		suspended(op);
+}
+
+static int timed_out(sd_event_source *src, uint64_t usec, void *arg)
+{
+	struct op *op = arg;
+	struct suspend *s = op->arg;
+	struct lg_err err = { 0 };
+
+	(void)src;
+	(void)usec;
+	op->timer = sd_event_source_disable_unref(op->timer);
+	lg_refuse(&err, -ETIMEDOUT, 0, "it took more than %u s", SUSPEND_TIMEOUT_S);
+	if (s && s->job && !s->committed)
+		criu_abandon(s->job, &err);
+	else if (s && !s->job && !s->committed)
+		failed(op, &err);
+	return 0;
+}
+
+static int ask_shim(struct op *op, struct lg_err *err)
+{
+	struct lg_err why = { 0 };
+	struct lg_msg m;
+	int r;
+
+	lg_refuse(&why, -ECANCELED, 0,
+		  "the session ended because %s is being suspended; what it left running goes on at the resume",
+		  instance_label(op->ct));
+	lg_msg_init(&m, LG_P_LEND);
+	lg_msg_put(&m, "end", "1");
+	lg_msg_put_err(&m, &why);
+	r = lg_msg_send(op->ct->shim->sock, &m);
+	return r < 0 ? lg_fail(err, r, "speak to the shim") : 0;
+}
+
+static int begin(struct op *op, struct lg_err *err)
+{
+	struct suspend *s = calloc(1, sizeof(*s));
+	const char *program;
+	int r;
+
+	if (!s)
+		return lg_fail(err, -ENOMEM, "suspend");
+	s->images = -1;
+	op->arg = s;
+	r = criu_program(op->ct->d, &program, err);
+	if (r == 0 && nesting_is_on(op->ct->conf))
+		r = lg_refuse(err, -EOPNOTSUPP, 0, "it has the feature nesting, and containers inside "
+			      "cannot be suspended: switch it off and restart it first");
+	if (r == 0)
+		r = checkpoint_begin(op->ct, &s->images, err);
+	if (r == 0)
+		r = runtime_save(op->ct, "suspend", err);
+	if (r == 0)
+		r = ask_shim(op, err);
+	return r;
+}
+
+void suspend_begin(struct op *op)
+{
+	struct lg_err err = { 0 };
+
+	op->then = suspend_over;
+	op_timer(op, SUSPEND_TIMEOUT_S, timed_out);
+	if (begin(op, &err) < 0)
+		failed(op, &err);
+}
+
+void api_suspend(struct lg_vcall *call, const json_t *params, void *ctx)
+{
+	struct instance *ct = api_instance(call, params, ctx);
+	struct lg_err err = { 0 };
+	struct op *op;
+
+	if (!ct)
+		return;
+	if (ct->state != STATE_RUNNING)
+		ct->state = instance_rest(ct);
+	if (state_allows(ct, VERB_SUSPEND, &err) < 0) {
+		lg_vcall_fail(call, &err);
+		return;
+	}
+	op = op_new(ct, "suspend", call);
+	if (op)
+		suspend_begin(op);
+}

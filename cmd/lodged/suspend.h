@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LODGED_SUSPEND_H
+#define LODGED_SUSPEND_H
+
+/* An instance to disk (suspend.c) and back (resume.c). */
+
+#include "cmd/lodged/lodged.h"
+
+/** suspend_begin() - @op answers with the suspended instance */
+void suspend_begin(struct op *op);
+
+/** suspend_lent() - LENT has come from the shim */
+void suspend_lent(struct instance *ct, struct lg_msg *m);
+
+/** suspend_over() - op->then of a suspend: the instance is gone and swept */
+void suspend_over(struct op *op);
+
+/** resume_put() - what START needs beside the usual for a start out of images; their descriptors are the caller's */
+int resume_put(struct op *op, struct lg_msg *m, int *ret_images, int *ret_ns, struct lg_err *err);
+
+/** resume_link() - what the container's end of its link is called until it is inside */
+void resume_link(const struct instance *ct, char name[16]);
+
+#endif

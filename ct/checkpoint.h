@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LG_CT_CHECKPOINT_H
+#define LG_CT_CHECKPOINT_H
+
+/*
+ * What is said between lodge-criu (cmd/lodge-criu), which drives CRIU, and whoever started it: lodged for a
+ * dump, the shim for a restore. lib/msg.h has the form; the connection is its descriptor 3. One request, then the
+ * process ends.
+ *
+ *	DUMP   ----------------------->
+ *	   <---------------------------  HELD	nothing runs any more, and everything is in the images
+ *	GO / ABORT  ------------------>		GO kills it; ABORT, and the end of the connection, lets it run on
+ *	   <---------------------------  DONE, or FAILED: then it runs
+ *
+ *	PREDUMP ---------------------->		memory only, it runs on
+ *	   <---------------------------  DONE, FAILED
+ *
+ *	RESTORE ---------------------->
+ *	   <---------------------------  MADE	init and its namespaces are there
+ *	   <---------------------------  TTY	as in the handshake of a start (ct/launch.h)
+ *	   <---------------------------  HELD	everything is there, nothing runs
+ *	GO  -------------------------->		it runs from here on; anything else, and it is killed
+ *	   <---------------------------  DONE, or FAILED: then nothing of it is left
+ *
+ * Common fields: criu (the program), owner_lib (cmd/lodge-criu/owner.c), owner (the container's root
+ * outside), root (where the root file system is mounted for CRIU; the same name at dump and restore is not needed).
+ */
+
+enum lg_checkpoint {
+	/* fds of DUMP and PREDUMP: folder of the images, a mount of the root */
+	LG_K_DUMP = 1,	/* pid, root, criu, owner, owner_lib, parent (folder of the last pre-dump, relative
+			 * to this one's), track (0/1: a pre-dump or a dump will follow), sync
+			 * (0/1: HELD is said when the images are on the disk) */
+	LG_K_PREDUMP,
+	/* fds: folder of the images, a mount of the root, the host's mount namespace, and, where there are any "node",
+	 * the mount with the container's device nodes */
+	LG_K_RESTORE,	/* root, criu, owner, owner_lib, count (of ids), cgroup* ("CONTROLLERS\nPATH"), netdev*
+			 * ("NAME INSIDE\nNAME HERE": moved in), lxcfs (folder; may be missing), node* (names
+			 * below /dev, in the order of their numbers in the mount) */
+	LG_K_GO,
+	LG_K_ABORT,
+
+	LG_K_MADE = 64,	/* pid: init's */
+	LG_K_TTY,	/* fds: devpts mount, console's master, its /proc, its CPU folder (the last two may be
+			 * missing) */
+	LG_K_HELD,	/* us: what the call took until here, in microseconds */
+	LG_K_DONE,	/* pid (RESTORE) */
+	LG_K_FAILED,	/* error object: CRIU's log in one line */
+};
+
+#define LG_CHECKPOINT_FD 3		/* the connection */
+#define LG_CHECKPOINT_LOG "criu.log"	/* in the folder of the images */
+#define LG_CHECKPOINT_KEYS "lodge.mounts"	/* there, too: mounts that come from outside */
+
+#endif
