@@ -22,19 +22,19 @@
  *	GO  -------------------------->		it runs from here on; anything else, and it is killed
  *	   <---------------------------  DONE, or FAILED: then nothing of it is left
  *
- * Common fields: criu (the program), owner_lib (cmd/lodge-criu/owner.c), owner (the container's root
+ * Common fields: criu (the program), calls_lib (cmd/lodge-criu/calls.c), owner (the container's root
  * outside), root (where the root file system is mounted for CRIU; the same name at dump and restore is not needed).
  */
 
 enum lg_checkpoint {
 	/* fds of DUMP and PREDUMP: folder of the images, a mount of the root */
-	LG_K_DUMP = 1,	/* pid, root, criu, owner, owner_lib, parent (folder of the last pre-dump, relative
+	LG_K_DUMP = 1,	/* pid, ctid, root, criu, owner, calls_lib, parent (folder of the last pre-dump, relative
 			 * to this one's), track (0/1: a pre-dump or a dump will follow), sync
 			 * (0/1: HELD is said when the images are on the disk) */
 	LG_K_PREDUMP,
 	/* fds: folder of the images, a mount of the root, the host's mount namespace, and, where there are any "node",
 	 * the mount with the container's device nodes */
-	LG_K_RESTORE,	/* root, criu, owner, owner_lib, count (of ids), cgroup* ("CONTROLLERS\nPATH"), netdev*
+	LG_K_RESTORE,	/* root, criu, owner, calls_lib, count (of ids), cgroup* ("CONTROLLERS\nPATH"), netdev*
 			 * ("NAME INSIDE\nNAME HERE": moved in), lxcfs (folder; may be missing), node* (names
 			 * below /dev, in the order of their numbers in the mount) */
 	LG_K_GO,

@@ -107,7 +107,7 @@ enum lg_proto {
  *	bind*		"FLAGS SOURCE\nTARGET": host folders mounted inside (none yet; reserved)
  *	restore		0/1: out of images instead of executing init. Two more fds: the folder of the images, the
  *			host's mount namespace. And the fields for RESTORE that lodged knows: helper (lodge-criu),
- *			criu, owner_lib, netdev*, lxcfs (ct/checkpoint.h)
+ *			criu, calls_lib, netdev*, lxcfs (ct/checkpoint.h)
  *	mask*		paths to hide below /proc and /sys; readonly* paths to make read-only
  */
 

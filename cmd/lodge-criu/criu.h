@@ -65,6 +65,11 @@ void notify_init(void);
  */
 int inside_report(int master, struct lg_err *err);
 
+/* ---- watches.c ---- */
+
+/** watches_find() - tell CRIU the paths of what is watched with inotify in the root file system */
+int watches_find(struct lg_err *err);
+
 /* ---- settings.c: what CRIU cannot carry over ---- */
 
 /** settings_take() - put it away, before a dump */

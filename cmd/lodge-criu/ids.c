@@ -11,6 +11,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,6 +63,31 @@ static void put_extent(struct image *im, unsigned int field)
 	im->len += inner.len;
 }
 
+/* The lower_first of the first extent: it stands at a fixed place of what CRIU and we write. */
+static int read_base(const char *name, uint32_t *ret, struct lg_err *err)
+{
+	lg_autofree char *text = NULL;
+	const uint8_t *p, *end;
+	size_t len = 0;
+	int r = lg_file_read(job.images, name, 65536, &text, &len, err);
+
+	if (r < 0)
+		return r;
+	p = (const uint8_t *)text + 12;
+	end = (const uint8_t *)text + len;
+	*ret = 0;
+	/* { 1: { 1: 0, 2: base, ... } }: tag, length, tag, 0, tag, base */
+	if (len < 12 + 8 || p[0] != (USERS << 3 | 2) || p[2] != 1 << 3 || p[3] != 0 || p[4] != 2 << 3)
+		return lg_refuse(err, -EBADMSG, 0, "'%s' of the images is not as CRIU writes it", name);
+	p += 5;
+	for (unsigned int shift = 0; p < end && shift < 32; shift += 7) {
+		*ret |= (uint32_t)(*p & 0x7f) << shift;
+		if (!(*p++ & 0x80))
+			return 0;
+	}
+	return lg_refuse(err, -EBADMSG, 0, "'%s' of the images is damaged", name);
+}
+
 static bool is_userns(const char *name)
 {
 	size_t len = strlen(name);
@@ -83,6 +110,22 @@ static int rewrite(const char *name, struct lg_err *err)
 				    err);
 }
 
+/* For calls.c, which moves ids of cgroups. */
+static int move(const char *name, struct lg_err *err)
+{
+	char text[16];
+	uint32_t was;
+	int r = read_base(name, &was, err);
+
+	if (r < 0)
+		return r;
+	snprintf(text, sizeof(text), "%u", was);
+	setenv("LODGE_OWNER_WAS", text, 1);
+	snprintf(text, sizeof(text), "%u", job.count);
+	setenv("LODGE_COUNT", text, 1);
+	return was == job.owner ? 0 : rewrite(name, err);
+}
+
 int ids_rewrite(struct lg_err *err)
 {
 	int fd = openat(job.images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -95,7 +138,7 @@ int ids_rewrite(struct lg_err *err)
 		return lg_fail(err, -errno, "look at the images");
 	while (r == 0 && (e = readdir(dir)))
 		if (is_userns(e->d_name) && n++ == 0)
-			r = rewrite(e->d_name, err);
+			r = move(e->d_name, err);
 	if (r == 0 && n != 1)
 		return lg_refuse(err, -EBADMSG, 0, "the images are of %u user namespaces", n);
 	return r;

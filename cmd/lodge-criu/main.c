@@ -10,12 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cmd/lodge-criu/criu.h"
 #include "ct/checkpoint.h"
 #include "lib/cleanup.h"
+#include "lib/file.h"
 
 #define LOG_LEVEL 4
 #define GHOST_MAX (256u << 20)	/* bytes of an open file without a name; they go into the images */
@@ -43,7 +45,7 @@ static int take_request(struct lg_err *err)
 	job.host_ns = lg_msg_take_fd(&request, 2);
 	job.nodes = lg_msg_take_fd(&request, 3);
 	if (!job.root || !job.criu || !job.owner || job.images < 0 || job.root_mount < 0 ||
-	    (job.restores ? !job.count || job.host_ns < 0 : job.pid <= 0))
+	    (!job.restores && !lg_msg_get(&request, "ctid")) || (job.restores ? !job.count || job.host_ns < 0 : job.pid <= 0))
 		return lg_refuse(err, -EINVAL, 0, "the request lacks something");
 	/* lodged waits for its end before it looks at the images (cmd/lodged/checkpoint.c). */
 	flock(job.images, LOCK_SH);
@@ -56,7 +58,7 @@ static int take_request(struct lg_err *err)
  */
 static int set_environment(struct lg_err *err)
 {
-	const char *lib = lg_msg_get(&request, "owner_lib");
+	const char *lib = lg_msg_get(&request, "calls_lib");
 	char owner[16];
 
 	snprintf(owner, sizeof(owner), "%u", job.owner);
@@ -124,16 +126,50 @@ static int give_names(struct lg_err *err)
 	return 0;
 }
 
+/*
+ * By itself CRIU keeps cgroups that have processes, and those below. A systemd has empty ones, too, and watches them: everything
+ * from the container's own cgroup2 folder on is kept.
+ */
+static int keep_cgroups(struct lg_err *err)
+{
+	lg_autofree char *text = NULL;
+	char path[40], own[16], *line, *at;
+	int r;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)job.pid);
+	r = lg_file_read(AT_FDCWD, path, 65536, &text, NULL, err);
+	if (r < 0)
+		return r;
+	line = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
+	if (!line)
+		return 0;
+	line = strchr(line, '/');
+	line[strcspn(line, "\n")] = '\0';
+	r = snprintf(own, sizeof(own), "/%s", lg_msg_get(&request, "ctid"));
+	for (at = strstr(line, own); at; at = strstr(at + 1, own))
+		if (at[r] == '\0' || at[r] == '/') {
+			at[r] = '\0';
+			criu_add_cg_root("", line);
+			return 0;
+		}
+	return lg_refuse(err, -ENOENT, 0, "its init is in the cgroup '%s', which is not its own", line);
+}
+
 static int dump(struct lg_err *err)
 {
 	int r = external_find(err);
 
+	if (r == 0)
+		r = keep_cgroups(err);
 	if (r < 0)
 		return r;
 	criu_set_pid(job.pid);
 	set_memory();
 	if (request.kind == LG_K_PREDUMP)
 		return criu_pre_dump();
+	r = watches_find(err);
+	if (r < 0)
+		return r;
 	r = settings_take(err);
 	if (r == 0)
 		r = criu_dump();
@@ -198,6 +234,7 @@ int main(void)
 	int r;
 
 	signal(SIGPIPE, SIG_IGN);
+	umask(022);	/* CRIU makes cgroups, which the container's processes look into before they are given their owners */
 	fcntl(LG_CHECKPOINT_FD, F_SETFD, FD_CLOEXEC);
 	r = run(&err);
 	lg_msg_init(&msg_out, r < 0 ? LG_K_FAILED : LG_K_DONE);

@@ -44,6 +44,15 @@ bool checkpoint_is_there(const struct instance *ct)
 	return faccessat(ct->d->var_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+void checkpoint_keep_log(const struct instance *ct)
+{
+	char from[64], to[64];
+
+	snprintf(from, sizeof(from), "checkpoint/%u/" LG_CHECKPOINT_LOG, ct->ctid);
+	snprintf(to, sizeof(to), "log/criu-%u.log", ct->ctid);
+	renameat(ct->d->var_fd, from, ct->d->var_fd, to);
+}
+
 void checkpoint_remove(const struct instance *ct)
 {
 	struct lg_err err = { 0 };

@@ -47,9 +47,9 @@ int criu_put_common(const struct instance *ct, const char *root, struct lg_msg *
 
 	if (r < 0)
 		return r;
-	snprintf(lib, sizeof(lib), "%s/lodge-criu-owner.so", ct->d->libexec);
+	snprintf(lib, sizeof(lib), "%s/lodge-criu-calls.so", ct->d->libexec);
 	lg_msg_put(m, "criu", program);
-	lg_msg_put(m, "owner_lib", lib);
+	lg_msg_put(m, "calls_lib", lib);
 	if (root) {
 		lg_msg_put(m, "root", root);
 		lg_msg_put_u64(m, "owner", ct->id_base);

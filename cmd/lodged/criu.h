@@ -48,6 +48,9 @@ int checkpoint_complete(const struct instance *ct, int images, struct lg_err *er
 /** checkpoint_remove() - it was resumed, or is not wanted any more. Missing is fine. */
 void checkpoint_remove(const struct instance *ct);
 
+/** checkpoint_keep_log() - it failed: what CRIU had to say stays in VAR/log/criu-ID.log */
+void checkpoint_keep_log(const struct instance *ct);
+
 /** checkpoint_settle() - a daemon before was killed: wait until nobody writes or reads the images */
 void checkpoint_settle(const struct instance *ct);
 

@@ -95,6 +95,8 @@ static void forget(struct instance *ct)
 	unlinkat(d->var_fd, name, 0);
 	snprintf(name, sizeof(name), "log/console/%u.log.1", ct->ctid);
 	unlinkat(d->var_fd, name, 0);
+	snprintf(name, sizeof(name), "log/criu-%u.log", ct->ctid);
+	unlinkat(d->var_fd, name, 0);
 	account_remove(ct);
 	checkpoint_remove(ct);
 	emit_event(d, "destroyed", ct, NULL);

@@ -44,6 +44,7 @@ static void forget(struct op *op)
 static void failed(struct op *op, struct lg_err *err)
 {
 	forget(op);
+	checkpoint_keep_log(op->ct);
 	checkpoint_remove(op->ct);
 	runtime_save(op->ct, NULL, NULL);
 	lg_within(err, err->code, "suspend %s", instance_label(op->ct));
@@ -114,6 +115,7 @@ static int run_criu(struct op *op, int root_fd, struct lg_err *err)
 
 	snprintf(root, sizeof(root), "%s/root", ct->d->root.run);
 	lg_msg_init(&m, LG_K_DUMP);
+	lg_msg_put_u64(&m, "ctid", ct->ctid);
 	lg_msg_put_u64(&m, "pid", (uint64_t)ct->init_pid);
 	lg_msg_put(&m, "sync", "1");
 	r = criu_put_common(ct, root, &m, err);

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * lodge-criu-calls.so, preloaded into CRIU: a few of its calls to the kernel are made differently.
+ *
+ * clone3() of a user namespace, and prlimit(), by the id of the container's root. A user namespace belongs to the effective id that
+ * made it, and the kernel counts what is made in it (inotify instances, namespaces, ...) against that id, too. lodge makes
+ * each container's by its own root's id, so that they do not share one budget with the host's root (ct/launch.c); a restored one has to be made in
+ * the same way. And only the owner of a user namespace, or who has CAP_SYS_RESOURCE, which hosts may keep from lodge, may
+ * read the limits of its processes, which a dump does.
+ *
+ * getsockopt() of SO_PASSCRED and SO_PASSSEC: since Linux 6.16 sockets that cannot have these say so, and CRIU 4.1 takes that
+ * for a failure. They are off there.
+ *
+ * mkdirat() of a cgroup below one of the container's own: by the container's root, so that all files in it are his, as if he had
+ * made it. CRIU gives him some of them, by a list that is older than the kernel.
+ *
+ * fchownat() to an id of the range that the container had when it was dumped (LODGE_OWNER_WAS): to that of its range now. Ids of cgroups are
+ * the only ones that CRIU writes down as the host sees them.
+ *
+ * Nothing else about CRIU changes: it is root before and after. A library cannot call another's functions by name
+ * and be sure that they are not these, so the calls are made by hand.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <linux/sched.h>
+#include <linux/securebits.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define EXPORTED __attribute__((visibility("default")))
+#define ERRNO_MAX 4095
+
+EXPORTED long syscall(long number, ...);
+EXPORTED int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *new_limit,
+		       struct rlimit64 *old_limit);
+EXPORTED int mkdirat(int dir, const char *path, mode_t mode);
+EXPORTED int fchownat(int dir, const char *path, uid_t uid, gid_t gid, int flags);
+EXPORTED int getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+
+static long kernel(long number, const long a[6])
+{
+	register long r10 __asm__("r10") = a[3];
+	register long r8 __asm__("r8") = a[4];
+	register long r9 __asm__("r9") = a[5];
+	long r;
+
+	__asm__ volatile("syscall"
+			 : "=a"(r)
+			 : "a"(number), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return r;
+}
+
+static long result(long r)
+{
+	if (r < 0 && r >= -ERRNO_MAX) {
+		errno = (int)-r;
+		return -1;
+	}
+	return r;
+}
+
+static long number_of(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text ? strtol(text, NULL, 10) : 0;
+}
+
+static long owner(void)
+{
+	return number_of("LODGE_OWNER");
+}
+
+/* The id for files alone. */
+static void act_as(long uid)
+{
+	const long get[6] = { PR_GET_SECUREBITS };
+	long saved = kernel(SYS_prctl, get);
+	const long keep[6] = { PR_SET_SECUREBITS, saved | SECBIT_NO_SETUID_FIXUP };
+	const long back[6] = { PR_SET_SECUREBITS, saved };
+	const long files[6] = { uid };
+
+	kernel(SYS_prctl, keep);
+	kernel(SYS_setfsuid, files);
+	kernel(SYS_setfsgid, files);
+	kernel(SYS_prctl, back);
+}
+
+/* The effective id alone: files are opened as before, and no right is lost by it, as the fixup is off meanwhile. */
+static void be_effectively(long uid)
+{
+	const long get[6] = { PR_GET_SECUREBITS };
+	long saved = kernel(SYS_prctl, get);
+	const long keep[6] = { PR_SET_SECUREBITS, saved | SECBIT_NO_SETUID_FIXUP };
+	const long back[6] = { PR_SET_SECUREBITS, saved };
+	const long ids[6] = { -1, uid, -1 };
+	const long files[6] = { 0 };
+
+	kernel(SYS_prctl, keep);
+	kernel(SYS_setresuid, ids);
+	kernel(SYS_setfsuid, files);
+	kernel(SYS_prctl, back);
+}
+
+/*
+ * A process that is born in the new namespace stays what it is until CRIU makes it the container's root: there is no name
+ * for the host's root in there. It opens the images meanwhile, by its id for files.
+ */
+static long as_owner(long number, const long a[6])
+{
+	long r;
+
+	be_effectively(owner());
+	r = kernel(number, a);
+	if (r != 0 || number != SYS_clone3)
+		be_effectively(0);
+	return r;
+}
+
+static int makes_user_namespace(long number, const long a[6])
+{
+	const struct clone_args *args = (const struct clone_args *)a[0];
+
+	return number == SYS_clone3 && (args->flags & CLONE_NEWUSER);
+}
+
+long syscall(long number, ...)
+{
+	long a[6];
+	va_list ap;
+
+	va_start(ap, number);
+	for (int i = 0; i < 6; i++)
+		a[i] = va_arg(ap, long);
+	va_end(ap);
+	if (owner() && (makes_user_namespace(number, a) || number == SYS_prlimit64))
+		return result(as_owner(number, a));
+	return result(kernel(number, a));
+}
+
+int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *new_limit,
+	      struct rlimit64 *old_limit)
+{
+	const long a[6] = { pid, (long)resource, (long)new_limit, (long)old_limit };
+
+	return (int)result(owner() ? as_owner(SYS_prlimit64, a) : kernel(SYS_prlimit64, a));
+}
+
+int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+	const long a[6] = { fd, level, name, (long)value, (long)len };
+	long r = kernel(SYS_getsockopt, a);
+
+	if (r == -EOPNOTSUPP && level == SOL_SOCKET && (name == SO_PASSCRED || name == SO_PASSSEC) &&
+	    *len >= sizeof(int)) {
+		*(int *)value = 0;
+		r = 0;
+	}
+	return (int)result(r);
+}
+
+/* Is the folder that @path names something in a cgroup2 folder of the container's? */
+static int is_own_cgroup(int dir, const char *path)
+{
+	char parent[PATH_MAX];
+	struct statfs fs;
+	struct stat st;
+	const char *slash = strrchr(path, '/');
+	int fd, own;
+
+	if (!slash || slash == path || (size_t)(slash - path) >= sizeof(parent))
+		return 0;
+	memcpy(parent, path, (size_t)(slash - path));
+	parent[slash - path] = '\0';
+	fd = openat(dir, parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	own = fstatfs(fd, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC && fstat(fd, &st) == 0 &&
+	      st.st_uid == (uid_t)owner();
+	close(fd);
+	return own;
+}
+
+int mkdirat(int dir, const char *path, mode_t mode)
+{
+	const long a[6] = { dir, (long)path, mode };
+	int own = owner() && is_own_cgroup(dir, path);
+	long r;
+
+	if (own)
+		act_as(owner());
+	r = kernel(SYS_mkdirat, a);
+	if (own)
+		act_as(0);
+	return (int)result(r);
+}
+
+static long moved(long id)
+{
+	long was = number_of("LODGE_OWNER_WAS"), count = number_of("LODGE_COUNT");
+
+	return was && id >= was && id < was + count ? id - was + owner() : id;
+}
+
+int fchownat(int dir, const char *path, uid_t uid, gid_t gid, int flags)
+{
+	const long a[6] = { dir, (long)path, moved((long)uid), moved((long)gid), flags };
+
+	return (int)result(kernel(SYS_fchownat, a));
+}
