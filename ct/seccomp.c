@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/filter.h>
+#include <netinet/in.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,6 +19,10 @@
 #include "lib/cleanup.h"
 #include "lib/features.h"
 #include "lib/file.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
 
 /*
  * How it works: what a system container runs is not known, down to nested containers, so everything is
@@ -31,79 +37,101 @@
  * nobody but its caller. TIOCSTI puts words into a terminal's mouth, but all terminals inside are the
  * container's own. tests/unit/test_seccomp.c has a call for each.
  *
+ * With the feature checkpointable also refused is what would keep CRIU from dumping the container:
+ * namespaces within its own, and what of memory and sockets CRIU does not know (ct/blockers.c).
+ *
  * A row with an argument is without it for the 32-bit socketcall(), whose arguments are in memory that
  * no filter sees: 32-bit programs that still use it, and not socket(), get no sockets.
  */
+#define NEW_TIME 0x80		/* CLONE_NEWTIME; clone() has its signal there */
+
 /* clang-format off */
 static const struct row {
 	const char *name;
 	int error;
-	bool has_arg;			/* only where the first argument is this */
+	enum { EVERY, FIRST_IS, FIRST_HAS, THIRD_IS } when;	/* which calls: by an argument */
 	uint32_t arg;
-	unsigned int calls;		/* of enum lg_calls: who may have it after all; 0: nobody */
+	unsigned int calls;		/* of enum lg_calls: who may have it after all, or who alone may not; 0: nobody */
 	const char *why;
 } rows[] = {
-	{ "init_module",	EPERM,	false, 0, 0, "code in the host's kernel" },
-	{ "finit_module",	EPERM,	false, 0, 0, "code in the host's kernel" },
-	{ "delete_module",	EPERM,	false, 0, 0, "code in the host's kernel" },
-	{ "kexec_load",		EPERM,	false, 0, 0, "replaces the host's kernel" },
-	{ "kexec_file_load",	EPERM,	false, 0, 0, "replaces the host's kernel" },
-	{ "bpf",		EPERM,	false, 0, 0, "code in the host's kernel; its verifier is a large surface" },
-	{ "perf_event_open",	EPERM,	false, 0, 0, "counters of the host's processors; a large surface" },
-	{ "userfaultfd",	EPERM,	false, 0, LG_CALLS_USERFAULTFD, "lets a fault in the kernel wait, which many exploits need" },
-	{ "io_uring_setup",	ENOSYS,	false, 0, LG_CALLS_IO_URING, "a second way to most system calls, past this filter" },
-	{ "io_uring_enter",	ENOSYS,	false, 0, LG_CALLS_IO_URING, "as above" },
-	{ "io_uring_register",	ENOSYS,	false, 0, LG_CALLS_IO_URING, "as above" },
-	{ "open_by_handle_at",	EPERM,	false, 0, 0, "opens files by number, also those outside of the root" },
-	{ "add_key",		ENOSYS,	false, 0, LG_CALLS_KEYS, "keyrings of the same id are not kept apart" },
-	{ "request_key",	ENOSYS,	false, 0, LG_CALLS_KEYS, "as above, and runs a program on the host" },
-	{ "keyctl",		ENOSYS,	false, 0, LG_CALLS_KEYS, "as above" },
-	{ "syslog",		EPERM,	false, 0, 0, "the host's kernel log" },
-	{ "acct",		EPERM,	false, 0, 0, "the host's process accounting" },
-	{ "swapon",		EPERM,	false, 0, 0, "the host's memory" },
-	{ "swapoff",		EPERM,	false, 0, 0, "the host's memory" },
-	{ "quotactl",		EPERM,	false, 0, 0, "quotas of the host's file systems" },
-	{ "quotactl_fd",	EPERM,	false, 0, 0, "quotas of the host's file systems" },
-	{ "settimeofday",	EPERM,	false, 0, 0, "the host's clock" },
-	{ "stime",		EPERM,	false, 0, 0, "the host's clock" },
-	{ "clock_settime",	EPERM,	false, 0, 0, "the host's clock" },
-	{ "clock_settime64",	EPERM,	false, 0, 0, "the host's clock" },
-	{ "iopl",		EPERM,	false, 0, 0, "the host's hardware" },
-	{ "ioperm",		EPERM,	false, 0, 0, "the host's hardware" },
-	{ "vm86",		EPERM,	false, 0, 0, "old and hardly ever used" },
-	{ "vm86old",		EPERM,	false, 0, 0, "old and hardly ever used" },
-	{ "lookup_dcookie",	EPERM,	false, 0, 0, "paths of the host's files" },
-	{ "nfsservctl",		ENOSYS,	false, 0, 0, "gone from the kernel" },
-	{ "uselib",		ENOSYS,	false, 0, 0, "old and hardly ever used" },
-	{ "_sysctl",		ENOSYS,	false, 0, 0, "gone from the kernel" },
-	{ "sysfs",		ENOSYS,	false, 0, 0, "old and hardly ever used" },
-	{ "ustat",		ENOSYS,	false, 0, 0, "old; tells about any file system of the host by its number" },
-	{ "socket",		EAFNOSUPPORT, true, AF_VSOCK, 0, "no namespace: reaches the hypervisor and its machines" },
-	{ "socket",		EAFNOSUPPORT, true, AF_ALG, 0, "drivers in the host's kernel that programs have libraries for" },
-	{ "socket",		EAFNOSUPPORT, true, AF_XDP, 0, "of no use without bpf" },
-	{ "socket",		EAFNOSUPPORT, true, AF_BLUETOOTH, 0, "the host's hardware" },
-	{ "socket",		EAFNOSUPPORT, true, AF_NFC, 0, "the host's hardware" },
-	{ "socket",		EAFNOSUPPORT, true, AF_CAN, 0, "the host's hardware; a way out before" },
-	{ "socket",		EAFNOSUPPORT, true, AF_IEEE802154, 0, "the host's hardware" },
-	{ "socket",		EAFNOSUPPORT, true, AF_PHONET, 0, "the host's hardware" },
-	{ "socket",		EAFNOSUPPORT, true, AF_CAIF, 0, "the host's hardware" },
-	{ "socket",		EAFNOSUPPORT, true, AF_QIPCRTR, 0, "the host's hardware" },
-	{ "socket",		EAFNOSUPPORT, true, AF_MCTP, 0, "the host's hardware" },
-	{ "socket",		EAFNOSUPPORT, true, AF_TIPC, 0, "anybody's socket() loads the module; ways out before" },
-	{ "socket",		EAFNOSUPPORT, true, AF_RDS, 0, "as above" },
-	{ "socket",		EAFNOSUPPORT, true, AF_RXRPC, 0, "as above" },
-	{ "socket",		EAFNOSUPPORT, true, AF_KCM, 0, "as above" },
-	{ "socket",		EAFNOSUPPORT, true, AF_SMC, 0, "as above" },
-	{ "socket",		EAFNOSUPPORT, true, AF_LLC, 0, "as above" },
-	{ "socket",		EAFNOSUPPORT, true, AF_ATMPVC, 0, "a network that is no more, whose module anybody's socket() loads" },
-	{ "socket",		EAFNOSUPPORT, true, AF_ATMSVC, 0, "as above" },
-	{ "socket",		EAFNOSUPPORT, true, AF_AX25, 0, "as above" },
-	{ "socket",		EAFNOSUPPORT, true, AF_NETROM, 0, "as above" },
-	{ "socket",		EAFNOSUPPORT, true, AF_ROSE, 0, "as above" },
-	{ "socket",		EAFNOSUPPORT, true, AF_X25, 0, "as above" },
-	{ "socket",		EAFNOSUPPORT, true, AF_APPLETALK, 0, "as above" },
-	{ "socket",		EAFNOSUPPORT, true, AF_IPX, 0, "as above" },
-	{ "socket",		EAFNOSUPPORT, true, AF_DECnet, 0, "as above" },
+	{ "init_module",	EPERM,	EVERY, 0, 0, "code in the host's kernel" },
+	{ "finit_module",	EPERM,	EVERY, 0, 0, "code in the host's kernel" },
+	{ "delete_module",	EPERM,	EVERY, 0, 0, "code in the host's kernel" },
+	{ "kexec_load",		EPERM,	EVERY, 0, 0, "replaces the host's kernel" },
+	{ "kexec_file_load",	EPERM,	EVERY, 0, 0, "replaces the host's kernel" },
+	{ "bpf",		EPERM,	EVERY, 0, 0, "code in the host's kernel; its verifier is a large surface" },
+	{ "perf_event_open",	EPERM,	EVERY, 0, 0, "counters of the host's processors; a large surface" },
+	{ "userfaultfd",	EPERM,	EVERY, 0, LG_CALLS_USERFAULTFD, "lets a fault in the kernel wait, which many exploits need" },
+	{ "io_uring_setup",	ENOSYS,	EVERY, 0, LG_CALLS_IO_URING, "a second way to most system calls, past this filter" },
+	{ "io_uring_enter",	ENOSYS,	EVERY, 0, LG_CALLS_IO_URING, "as above" },
+	{ "io_uring_register",	ENOSYS,	EVERY, 0, LG_CALLS_IO_URING, "as above" },
+	{ "open_by_handle_at",	EPERM,	EVERY, 0, 0, "opens files by number, also those outside of the root" },
+	{ "add_key",		ENOSYS,	EVERY, 0, LG_CALLS_KEYS, "keyrings of the same id are not kept apart" },
+	{ "request_key",	ENOSYS,	EVERY, 0, LG_CALLS_KEYS, "as above, and runs a program on the host" },
+	{ "keyctl",		ENOSYS,	EVERY, 0, LG_CALLS_KEYS, "as above" },
+	{ "syslog",		EPERM,	EVERY, 0, 0, "the host's kernel log" },
+	{ "acct",		EPERM,	EVERY, 0, 0, "the host's process accounting" },
+	{ "swapon",		EPERM,	EVERY, 0, 0, "the host's memory" },
+	{ "swapoff",		EPERM,	EVERY, 0, 0, "the host's memory" },
+	{ "quotactl",		EPERM,	EVERY, 0, 0, "quotas of the host's file systems" },
+	{ "quotactl_fd",	EPERM,	EVERY, 0, 0, "quotas of the host's file systems" },
+	{ "settimeofday",	EPERM,	EVERY, 0, 0, "the host's clock" },
+	{ "stime",		EPERM,	EVERY, 0, 0, "the host's clock" },
+	{ "clock_settime",	EPERM,	EVERY, 0, 0, "the host's clock" },
+	{ "clock_settime64",	EPERM,	EVERY, 0, 0, "the host's clock" },
+	{ "iopl",		EPERM,	EVERY, 0, 0, "the host's hardware" },
+	{ "ioperm",		EPERM,	EVERY, 0, 0, "the host's hardware" },
+	{ "vm86",		EPERM,	EVERY, 0, 0, "old and hardly ever used" },
+	{ "vm86old",		EPERM,	EVERY, 0, 0, "old and hardly ever used" },
+	{ "lookup_dcookie",	EPERM,	EVERY, 0, 0, "paths of the host's files" },
+	{ "nfsservctl",		ENOSYS,	EVERY, 0, 0, "gone from the kernel" },
+	{ "uselib",		ENOSYS,	EVERY, 0, 0, "old and hardly ever used" },
+	{ "_sysctl",		ENOSYS,	EVERY, 0, 0, "gone from the kernel" },
+	{ "sysfs",		ENOSYS,	EVERY, 0, 0, "old and hardly ever used" },
+	{ "ustat",		ENOSYS,	EVERY, 0, 0, "old; tells about any file system of the host by its number" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_VSOCK, 0, "no namespace: reaches the hypervisor and its machines" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_ALG, 0, "drivers in the host's kernel that programs have libraries for" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_XDP, 0, "of no use without bpf" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_BLUETOOTH, 0, "the host's hardware" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_NFC, 0, "the host's hardware" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_CAN, 0, "the host's hardware; a way out before" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_IEEE802154, 0, "the host's hardware" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_PHONET, 0, "the host's hardware" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_CAIF, 0, "the host's hardware" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_QIPCRTR, 0, "the host's hardware" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_MCTP, 0, "the host's hardware" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_TIPC, 0, "anybody's socket() loads the module; ways out before" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_RDS, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_RXRPC, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_KCM, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_SMC, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_LLC, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_ATMPVC, 0, "a network that is no more, whose module anybody's socket() loads" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_ATMSVC, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_AX25, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_NETROM, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_ROSE, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_X25, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_APPLETALK, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_IPX, 0, "as above" },
+	{ "socket",		EAFNOSUPPORT, FIRST_IS, AF_DECnet, 0, "as above" },
+	{ "clone",		EPERM,	FIRST_HAS, CLONE_NEWUSER, LG_CALLS_DUMPABLE, "CRIU knows one user namespace in a container" },
+	{ "clone",		EPERM,	FIRST_HAS, CLONE_NEWUTS, LG_CALLS_DUMPABLE, "as above" },
+	{ "clone",		EPERM,	FIRST_HAS, CLONE_NEWIPC, LG_CALLS_DUMPABLE, "as above" },
+	{ "clone",		EPERM,	FIRST_HAS, CLONE_NEWNET, LG_CALLS_DUMPABLE, "as above" },
+	{ "clone",		EPERM,	FIRST_HAS, CLONE_NEWPID, LG_CALLS_DUMPABLE, "as above" },
+	{ "clone",		EPERM,	FIRST_HAS, CLONE_NEWCGROUP, LG_CALLS_DUMPABLE, "as above" },
+	{ "unshare",		EPERM,	FIRST_HAS, CLONE_NEWUSER, LG_CALLS_DUMPABLE, "as above; systemd goes on without at EPERM" },
+	{ "unshare",		EPERM,	FIRST_HAS, CLONE_NEWUTS, LG_CALLS_DUMPABLE, "as above" },
+	{ "unshare",		EPERM,	FIRST_HAS, CLONE_NEWIPC, LG_CALLS_DUMPABLE, "as above" },
+	{ "unshare",		EPERM,	FIRST_HAS, CLONE_NEWNET, LG_CALLS_DUMPABLE, "as above" },
+	{ "unshare",		EPERM,	FIRST_HAS, CLONE_NEWPID, LG_CALLS_DUMPABLE, "as above" },
+	{ "unshare",		EPERM,	FIRST_HAS, CLONE_NEWCGROUP, LG_CALLS_DUMPABLE, "as above" },
+	{ "unshare",		EPERM,	FIRST_HAS, NEW_TIME, LG_CALLS_DUMPABLE, "as above" },
+	{ "clone3",		ENOSYS,	EVERY, 0, LG_CALLS_DUMPABLE, "its flags are in memory that no filter sees; libraries take clone" },
+	{ "memfd_secret",	ENOSYS,	EVERY, 0, LG_CALLS_DUMPABLE, "memory that nobody else can read" },
+	{ "socket",		EPROTONOSUPPORT, THIRD_IS, IPPROTO_MPTCP, LG_CALLS_DUMPABLE, "CRIU does not know it; Go's servers take TCP instead" },
+	{ "socket",		EPROTONOSUPPORT, THIRD_IS, IPPROTO_SCTP, LG_CALLS_DUMPABLE, "CRIU does not know it" },
 };
 /* clang-format on */
 
@@ -117,6 +145,12 @@ static const struct {
 
 #define BY_BINARY_TREE 2	/* of SCMP_FLTATR_CTL_OPTIMIZE */
 
+/* One group of calls is let through by a feature, the other refused by one. */
+static bool is_refused(const struct row *row, unsigned int calls)
+{
+	return row->calls & LG_CALLS_DUMPABLE ? calls & LG_CALLS_DUMPABLE : !(row->calls & calls);
+}
+
 static int add_row(scmp_filter_ctx ctx, const struct row *row, struct lg_err *err)
 {
 	int nr = seccomp_syscall_resolve_name(row->name);
@@ -124,16 +158,17 @@ static int add_row(scmp_filter_ctx ctx, const struct row *row, struct lg_err *er
 
 	if (nr == __NR_SCMP_ERROR)
 		return 0;	/* younger than the library, so it is without that row */
-	if (row->has_arg)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO((uint16_t)row->error), nr, 1,
-				     SCMP_A0(SCMP_CMP_MASKED_EQ, 0xffffffff, row->arg));
-	else
-		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO((uint16_t)row->error), nr, 0);
+	r = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO((uint16_t)row->error), nr,
+				   row->when == EVERY ? 0 : 1, &(struct scmp_arg_cmp){
+					.arg = row->when == THIRD_IS ? 2 : 0,
+					.op = SCMP_CMP_MASKED_EQ,
+					.datum_a = row->when == FIRST_HAS ? row->arg : 0xffffffff,
+					.datum_b = row->arg });
 	/* -EDOM: no architecture of ours has it. */
 	return r < 0 && r != -EDOM ? lg_fail(err, r, "filter %s", row->name) : 0;
 }
 
-static int fill(scmp_filter_ctx ctx, unsigned int allow, struct lg_err *err)
+static int fill(scmp_filter_ctx ctx, unsigned int calls, struct lg_err *err)
 {
 	int r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
 
@@ -146,21 +181,21 @@ static int fill(scmp_filter_ctx ctx, unsigned int allow, struct lg_err *err)
 	if (r < 0)
 		return lg_fail(err, r, "set up the filter");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		r = rows[i].calls & allow ? 0 : add_row(ctx, &rows[i], err);
+		r = is_refused(&rows[i], calls) ? add_row(ctx, &rows[i], err) : 0;
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int compile(int fd, unsigned int allow, struct lg_err *err)
+static int compile(int fd, unsigned int calls, struct lg_err *err)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 	int r;
 
 	if (!ctx)
 		return lg_fail(err, -ENOMEM, "make a system call filter");
-	r = fill(ctx, allow, err);
+	r = fill(ctx, calls, err);
 	if (r == 0) {
 		r = seccomp_export_bpf(ctx, fd);
 		if (r < 0)
@@ -180,18 +215,18 @@ static uint64_t digest_bytes(uint64_t digest, const void *data, size_t len)
 	return digest;
 }
 
-static uint64_t digest_table(unsigned int allow)
+static uint64_t digest_table(unsigned int calls)
 {
 	const struct scmp_version *v = seccomp_version();
 	const uint32_t library[] = { v->major, v->minor, v->micro, seccomp_arch_native() };
 	uint64_t d = digest_bytes(UINT64_C(0xcbf29ce484222325), library, sizeof(library));
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (rows[i].calls & allow)
+		if (!is_refused(&rows[i], calls))
 			continue;
 		d = digest_bytes(d, rows[i].name, strlen(rows[i].name) + 1);
 		d = digest_bytes(d, &rows[i].error, sizeof(rows[i].error));
-		d = digest_bytes(d, &rows[i].has_arg, sizeof(rows[i].has_arg));
+		d = digest_bytes(d, &rows[i].when, sizeof(rows[i].when));
 		d = digest_bytes(d, &rows[i].arg, sizeof(rows[i].arg));
 	}
 	return d;
@@ -214,7 +249,7 @@ static int open_cached(const char *path)
 }
 
 /* Compiled in memory first: a file of the cache is never half a filter. */
-static int make_cached(const char *path, unsigned int allow, struct lg_err *err)
+static int make_cached(const char *path, unsigned int calls, struct lg_err *err)
 {
 	lg_autoclose int mem = memfd_create("seccomp", MFD_CLOEXEC);
 	struct stat st;
@@ -223,7 +258,7 @@ static int make_cached(const char *path, unsigned int allow, struct lg_err *err)
 
 	if (mem < 0)
 		return lg_fail(err, -errno, "make a system call filter");
-	r = compile(mem, allow, err);
+	r = compile(mem, calls, err);
 	if (r < 0)
 		return r;
 	if (fstat(mem, &st) < 0 || !is_filter(mem))
@@ -236,18 +271,18 @@ static int make_cached(const char *path, unsigned int allow, struct lg_err *err)
 	return r;
 }
 
-int lg_seccomp_open(const char *cache_dir, unsigned int allow, struct lg_err *err)
+int lg_seccomp_open(const char *cache_dir, unsigned int calls, struct lg_err *err)
 {
 	char path[512];
 	int fd, r;
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/seccomp-%016" PRIx64 ".bpf", cache_dir,
-			     digest_table(allow)) >= sizeof(path))
+			     digest_table(calls)) >= sizeof(path))
 		return lg_fail(err, -ENAMETOOLONG, "cache '%s'", cache_dir);
 	fd = open_cached(path);
 	if (fd >= 0)
 		return fd;
-	r = make_cached(path, allow, err);
+	r = make_cached(path, calls, err);
 	if (r < 0)
 		return r;
 	fd = open_cached(path);

@@ -13,10 +13,11 @@
  * lg_seccomp_open() - the compiled filter, from the cache or made anew
  * @cache_dir:	VAR/cache; the file's name carries a digest of the rows and libseccomp's version, so
  *		that an upgrade of either compiles again
- * @allow:	of enum lg_calls: rows that are left out. One filter per combination.
+ * @calls:	of enum lg_calls: what is let through, and whether what cannot be dumped is not. One
+ *		filter per combination.
  *
  * Return: a read-only descriptor of the filter's bytes; negative errno.
  */
-int lg_seccomp_open(const char *cache_dir, unsigned int allow, struct lg_err *err);
+int lg_seccomp_open(const char *cache_dir, unsigned int calls, struct lg_err *err);
 
 #endif

@@ -13,38 +13,43 @@
 /* bpf, modules and kexec are no feature's: they are the host's kernel itself. */
 /* clang-format off */
 const struct lg_feature lg_features[LG_FEATURE_COUNT_] = {
-	[LG_FEATURE_FUSE] = { "fuse", LG_FEATURE_GRANTS, 0, 0, { "fuse" }, { NULL },
+	[LG_FEATURE_FUSE] = { "fuse", LG_FEATURE_GRANTS, 0, 0, { "fuse" }, { NULL }, 0,
 		"file systems of its own programs (/dev/fuse)" },
-	[LG_FEATURE_TUN] = { "tun", LG_FEATURE_GRANTS, 0, 0, { "net/tun" }, { NULL },
+	[LG_FEATURE_TUN] = { "tun", LG_FEATURE_GRANTS, 0, 0, { "net/tun" }, { NULL }, 0,
 		"VPNs (/dev/net/tun)" },
 	[LG_FEATURE_NESTING] = { "nesting", LG_FEATURE_GRANTS, LG_CALLS_KEYS, 0,
-		{ "?fuse", "?net/tun" }, { NULL },
+		{ "?fuse", "?net/tun" }, { NULL }, 0,
 		"containers inside: podman, docker, lodge (keyrings, /dev/fuse, /dev/net/tun)" },
 	[LG_FEATURE_KVM] = { "kvm", LG_FEATURE_GRANTS, 0, 0, { "kvm", "?vhost-net", "?vhost-vsock" },
-		{ NULL }, "virtual machines inside (/dev/kvm, /dev/vhost-*)" },
-	[LG_FEATURE_KEYCTL] = { "keyctl", LG_FEATURE_GRANTS, LG_CALLS_KEYS, 0, { NULL }, { NULL },
+		{ NULL }, 0, "virtual machines inside (/dev/kvm, /dev/vhost-*)" },
+	[LG_FEATURE_KEYCTL] = { "keyctl", LG_FEATURE_GRANTS, LG_CALLS_KEYS, 0, { NULL }, { NULL }, 0,
 		"the kernel's keyrings; they are counted per user id, so its own" },
-	[LG_FEATURE_IO_URING] = { "io_uring", LG_FEATURE_GRANTS, LG_CALLS_IO_URING, 0, { NULL }, { NULL },
+	[LG_FEATURE_IO_URING] = { "io_uring", LG_FEATURE_GRANTS, LG_CALLS_IO_URING, 0, { NULL }, { NULL }, 0,
 		"faster input and output; what it does the system call filter does not see" },
 	[LG_FEATURE_USERFAULTFD] = { "userfaultfd", LG_FEATURE_GRANTS, LG_CALLS_USERFAULTFD, 0,
-		{ NULL }, { NULL }, "userfaultfd, for emulators and some garbage collectors" },
-	[LG_FEATURE_PPP] = { "ppp", LG_FEATURE_GRANTS, 0, 0, { "ppp" }, { NULL },
+		{ NULL }, { NULL }, 0, "userfaultfd, for emulators and some garbage collectors" },
+	[LG_FEATURE_PPP] = { "ppp", LG_FEATURE_GRANTS, 0, 0, { "ppp" }, { NULL }, 0,
 		"PPP (/dev/ppp)" },
-	[LG_FEATURE_SYSFS] = { "sysfs", LG_FEATURE_ALWAYS, 0, 0, { NULL }, { NULL },
+	[LG_FEATURE_CHECKPOINTABLE] = { "checkpointable", LG_FEATURE_GRANTS, LG_CALLS_DUMPABLE, 0,
+		{ NULL }, { NULL },
+		LG_FEATURE_BIT(LG_FEATURE_NESTING) | LG_FEATURE_BIT(LG_FEATURE_IO_URING) |
+			LG_FEATURE_BIT(LG_FEATURE_USERFAULTFD) | LG_FEATURE_BIT(LG_FEATURE_KVM),
+		"nothing that cannot be suspended or moved: no namespaces within its own" },
+	[LG_FEATURE_SYSFS] = { "sysfs", LG_FEATURE_ALWAYS, 0, 0, { NULL }, { NULL }, 0,
 		"every container has /sys, read-only" },
-	[LG_FEATURE_BRIDGE] = { "bridge", LG_FEATURE_ALWAYS, 0, 0, { NULL }, { NULL },
+	[LG_FEATURE_BRIDGE] = { "bridge", LG_FEATURE_ALWAYS, 0, 0, { NULL }, { NULL }, 0,
 		"every container may make bridges in its own network" },
-	[LG_FEATURE_SIT] = { "sit", LG_FEATURE_ALWAYS, 0, 0, { NULL }, { NULL },
+	[LG_FEATURE_SIT] = { "sit", LG_FEATURE_ALWAYS, 0, 0, { NULL }, { NULL }, 0,
 		"every container may make tunnels in its own network" },
-	[LG_FEATURE_IPIP] = { "ipip", LG_FEATURE_ALWAYS, 0, 0, { NULL }, { NULL },
+	[LG_FEATURE_IPIP] = { "ipip", LG_FEATURE_ALWAYS, 0, 0, { NULL }, { NULL }, 0,
 		"every container may make tunnels in its own network" },
-	[LG_FEATURE_IPGRE] = { "ipgre", LG_FEATURE_ALWAYS, 0, 0, { NULL }, { NULL },
+	[LG_FEATURE_IPGRE] = { "ipgre", LG_FEATURE_ALWAYS, 0, 0, { NULL }, { NULL }, 0,
 		"every container may make tunnels in its own network" },
-	[LG_FEATURE_NFS] = { "nfs", LG_FEATURE_NEVER, 0, 0, { NULL }, { NULL },
+	[LG_FEATURE_NFS] = { "nfs", LG_FEATURE_NEVER, 0, 0, { NULL }, { NULL }, 0,
 		"the kernel mounts NFS for the host only: use a FUSE client (feature fuse)" },
-	[LG_FEATURE_NFSD] = { "nfsd", LG_FEATURE_NEVER, 0, 0, { NULL }, { NULL },
+	[LG_FEATURE_NFSD] = { "nfsd", LG_FEATURE_NEVER, 0, 0, { NULL }, { NULL }, 0,
 		"the kernel's NFS server is the host's: nfs-ganesha works in a container" },
-	[LG_FEATURE_TIME] = { "time", LG_FEATURE_NEVER, 0, 0, { NULL }, { NULL },
+	[LG_FEATURE_TIME] = { "time", LG_FEATURE_NEVER, 0, 0, { NULL }, { NULL }, 0,
 		"the clock is the host's" },
 };
 /* clang-format on */
@@ -83,6 +88,20 @@ static int parse_word(const char *word, size_t len, uint32_t *on, uint32_t *off,
 	return refuse_unknown(word, name, err);
 }
 
+static int check_conflicts(uint32_t on, struct lg_err *err)
+{
+	for (size_t i = 0; i < LG_FEATURE_COUNT_; i++)
+		for (size_t k = 0; k < LG_FEATURE_COUNT_; k++)
+			if ((on & LG_FEATURE_BIT(i)) &&
+			    (on & lg_features[i].not_with & LG_FEATURE_BIT(k)))
+				return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE,
+						 "the features %s and %s exclude each other: what "
+						 "%s gives cannot be suspended or moved",
+						 lg_features[i].name, lg_features[k].name,
+						 lg_features[k].name);
+	return 0;
+}
+
 int lg_features_parse(const char *text, uint32_t *on, uint32_t *off, struct lg_err *err)
 {
 	uint32_t is_on = 0, is_off = 0;
@@ -95,6 +114,8 @@ int lg_features_parse(const char *text, uint32_t *on, uint32_t *off, struct lg_e
 			return r;
 		text += len;
 	}
+	if (check_conflicts(is_on, err) < 0)
+		return -EINVAL;
 	*on = is_on;
 	if (off)
 		*off = is_off;

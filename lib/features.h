@@ -25,6 +25,7 @@ enum lg_feature_id {
 	LG_FEATURE_IO_URING,
 	LG_FEATURE_USERFAULTFD,
 	LG_FEATURE_PPP,
+	LG_FEATURE_CHECKPOINTABLE,
 	LG_FEATURE_SYSFS,
 	LG_FEATURE_BRIDGE,
 	LG_FEATURE_SIT,
@@ -39,13 +40,17 @@ enum lg_feature_id {
 /* A set of features: bit = id. */
 #define LG_FEATURE_BIT(id) (UINT32_C(1) << (id))
 
-/* Groups of system calls that the filter refuses unless a feature (or lodge.conf) lets them through. */
+/*
+ * Groups of system calls that the filter refuses unless a feature (or lodge.conf) lets them through; the
+ * last one is let through unless a feature has it refused.
+ */
 enum lg_calls {
 	LG_CALLS_KEYS = 1,
 	LG_CALLS_IO_URING = 2,
 	LG_CALLS_USERFAULTFD = 4,
+	LG_CALLS_DUMPABLE = 8,		/* refuse what would keep CRIU from dumping the container */
 };
-#define LG_CALLS_SETS 8u	/* there are so many combinations, and filters */
+#define LG_CALLS_SETS 16u	/* there are so many combinations, and filters */
 
 enum lg_feature_kind {
 	LG_FEATURE_GRANTS,	/* on gives what the row says */
@@ -60,6 +65,7 @@ struct lg_feature {
 	uint64_t caps;			/* added to the bounding set */
 	const char *devices[4];		/* below /dev, rw; "?NAME": left out where the host has none */
 	const char *sysctls[4];		/* "KEY=VALUE" */
+	uint32_t not_with;		/* set of those that cannot be on with it */
 	const char *help;		/* one line: what it is for; ALWAYS and NEVER: why */
 };
 
@@ -70,7 +76,7 @@ extern const struct lg_feature lg_features[LG_FEATURE_COUNT_];
  * @on:		set of those that are on
  * @off:	set of those that are off by name; may be NULL
  *
- * Return: 0; -EINVAL with a line that lists what there is.
+ * Return: 0; -EINVAL with a line that lists what there is, or names two that exclude each other.
  */
 int lg_features_parse(const char *text, uint32_t *on, uint32_t *off, struct lg_err *err);
 

@@ -19,9 +19,18 @@ int features_of(const struct lg_conf *conf, uint32_t *on, struct lg_err *err)
 	return r < 0 ? lg_within(err, r, "FEATURES") : 0;
 }
 
-/* What lodge.conf lets all of them do. */
-static unsigned int calls_of_all(const struct daemon *d)
+bool features_has(const struct lg_conf *conf, enum lg_feature_id id)
 {
+	uint32_t on;
+
+	return features_of(conf, &on, NULL) == 0 && (on & LG_FEATURE_BIT(id));
+}
+
+/* What lodge.conf lets all do, but for those that are to be suspended and moved. */
+static unsigned int calls_of_all(const struct daemon *d, unsigned int own)
+{
+	if (own & LG_CALLS_DUMPABLE)
+		return 0;
 	return strcmp(daemon_conf(d, "IO_URING", "no"), "yes") == 0 ? LG_CALLS_IO_URING : 0;
 }
 
@@ -35,7 +44,8 @@ int features_filter(const struct instance *ct, struct lg_err *err)
 
 	if (r < 0)
 		return r;
-	calls = (lg_features_calls(on) | calls_of_all(d)) & (LG_CALLS_SETS - 1);
+	calls = lg_features_calls(on);
+	calls = (calls | calls_of_all(d, calls)) & (LG_CALLS_SETS - 1);
 	if (d->filters[calls] >= 0)
 		return d->filters[calls];
 	snprintf(cache, sizeof(cache), "%s/cache", d->root.var);

@@ -10,6 +10,9 @@
 /** features_of() - the set that @conf switches on. -EINVAL when the file's value is none. */
 int features_of(const struct lg_conf *conf, uint32_t *on, struct lg_err *err);
 
+/** features_has() - does @conf switch this one on? A bad value switches on nothing. */
+bool features_has(const struct lg_conf *conf, enum lg_feature_id id);
+
 /**
  * features_filter() - the system call filter for @ct, compiled once per combination of features
  * Return: a descriptor that stays the daemon's; negative errno.

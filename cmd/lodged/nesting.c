@@ -18,9 +18,7 @@
 
 bool nesting_is_on(const struct lg_conf *conf)
 {
-	uint32_t on;
-
-	return features_of(conf, &on, NULL) == 0 && (on & LG_FEATURE_BIT(LG_FEATURE_NESTING));
+	return features_has(conf, LG_FEATURE_NESTING);
 }
 
 uint32_t nesting_ids(const struct lg_conf *conf)

@@ -42,6 +42,7 @@ static int check_conf(void *ctx, struct lg_err *err)
 	struct instance *ct = op->ct;
 	const char *template;
 	uint64_t disabled = 0;
+	uint32_t features;
 
 	if (instance_reload_if_changed(ct, err) < 0)
 		return err->code;
@@ -54,7 +55,7 @@ static int check_conf(void *ctx, struct lg_err *err)
 				 "its conf file names no OSTEMPLATE");
 	/* What was edited while it ran has been read, and counts from here on. */
 	instance_refresh(ct);
-	if (ids_check_conf(ct, err) < 0)
+	if (features_of(ct->conf, &features, err) < 0 || ids_check_conf(ct, err) < 0)
 		return err->code;
 	if (!lg_layer_exists(ct->d->root.var, ct->ctid))
 		return lg_refuse(err, -ENOENT, LG_EXIT_NO_PRIVATE,

@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +75,27 @@ START_TEST(an_unknown_name_is_answered_with_those_that_are)
 }
 END_TEST
 
+START_TEST(features_that_exclude_each_other_are_refused_by_name)
+{
+	static const char *const with[] = { "nesting", "io_uring", "userfaultfd", "kvm" };
+	struct lg_err err = { 0 };
+	uint32_t on = 77;
+	char text[80];
+
+	for (size_t i = 0; i < ARRAY_SIZE(with); i++) {
+		snprintf(text, sizeof(text), "%s,checkpointable", with[i]);
+		ck_assert_int_eq(lg_features_parse(text, &on, NULL, &err), -EINVAL);
+		ck_assert_uint_eq(on, 77);
+		snprintf(text, sizeof(text), "the features checkpointable and %s exclude", with[i]);
+		ck_assert_msg(strstr(err.msg, text), "%s", err.msg);
+		snprintf(text, sizeof(text), "%s:off checkpointable", with[i]);
+		ck_assert_int_eq(lg_features_parse(text, &on, NULL, &err), 0);
+		on = 77;
+	}
+	ck_assert_int_eq(lg_features_parse("checkpointable,fuse,tun,keyctl", &on, NULL, &err), 0);
+}
+END_TEST
+
 static int count(const struct lg_feature *f, void *arg)
 {
 	(void)f;
@@ -104,6 +126,7 @@ int main(void)
 	tcase_add_loop_test(tc, every_row_can_be_named_and_says_what_for, 0, LG_FEATURE_COUNT_);
 	tcase_add_loop_test(tc, a_list_reads_back_as_the_conf_file_has_it, 0, ARRAY_SIZE(texts));
 	tcase_add_test(tc, an_unknown_name_is_answered_with_those_that_are);
+	tcase_add_test(tc, features_that_exclude_each_other_are_refused_by_name);
 	tcase_add_test(tc, what_a_set_grants_is_the_sum);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <linux/keyctl.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -241,14 +242,14 @@ static const struct {
 	{ "userfaultfd", SYS_userfaultfd, -1, LG_CALLS_USERFAULTFD, EPERM, EINVAL },
 };
 
-static int errno_of(long nr, long a, unsigned int allow)
+static int errno_of(long nr, long a, long b, long c, unsigned int groups)
 {
 	int status;
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		load(allow);
-		_exit(syscall(nr, a, 0, 0, 0, 0) >= 0 ? IS_OK : errno);
+		load(groups);
+		_exit(syscall(nr, a, b, c, 0, 0) >= 0 ? IS_OK : errno);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert(WIFEXITED(status));
@@ -260,9 +261,52 @@ START_TEST(a_group_of_calls_is_let_through_alone)
 	unsigned int own = let_through[_i].allow;
 	long nr = let_through[_i].nr, a = let_through[_i].a;
 
-	ck_assert_int_eq(errno_of(nr, a, own), let_through[_i].with);
-	ck_assert_int_eq(errno_of(nr, a, (LG_CALLS_SETS - 1) & ~own), let_through[_i].without);
-	ck_assert_int_eq(errno_of(SYS_bpf, -1, LG_CALLS_SETS - 1), EPERM);
+	ck_assert_int_eq(errno_of(nr, a, 0, 0, own), let_through[_i].with);
+	ck_assert_int_eq(errno_of(nr, a, 0, 0, (LG_CALLS_SETS - 1) & ~own), let_through[_i].without);
+	ck_assert_int_eq(errno_of(SYS_bpf, -1, 0, 0, LG_CALLS_SETS - 1), EPERM);
+}
+END_TEST
+
+#define BY_KERNEL (-1)		/* depends on how it was built and booted */
+
+/* What the kernel answers without the filter, and the filter of the feature checkpointable. */
+static const struct {
+	const char *name;
+	long nr, a, b, c;
+	int without, with;
+} undumpable[] = {
+	{ "unshare user", SYS_unshare, CLONE_NEWUSER, 0, 0, IS_OK, EPERM },
+	{ "unshare uts", SYS_unshare, CLONE_NEWUTS, 0, 0, IS_OK, EPERM },
+	{ "unshare ipc", SYS_unshare, CLONE_NEWIPC, 0, 0, IS_OK, EPERM },
+	{ "unshare net", SYS_unshare, CLONE_NEWNET, 0, 0, IS_OK, EPERM },
+	{ "unshare pid", SYS_unshare, CLONE_NEWPID, 0, 0, IS_OK, EPERM },
+	{ "unshare cgroup", SYS_unshare, CLONE_NEWCGROUP, 0, 0, IS_OK, EPERM },
+	{ "unshare time", SYS_unshare, 0x80, 0, 0, IS_OK, EPERM },
+	{ "unshare mount", SYS_unshare, CLONE_NEWNS, 0, 0, IS_OK, IS_OK },
+	{ "unshare mount and net", SYS_unshare, CLONE_NEWNS | CLONE_NEWNET, 0, 0, IS_OK, EPERM },
+	/* Without SIGHAND these flags are refused by the kernel, after the filter. */
+	{ "clone", SYS_clone, CLONE_THREAD, 0, 0, EINVAL, EINVAL },
+	{ "clone user", SYS_clone, CLONE_THREAD | CLONE_NEWUSER, 0, 0, EINVAL, EPERM },
+	{ "clone uts", SYS_clone, CLONE_THREAD | CLONE_NEWUTS, 0, 0, EINVAL, EPERM },
+	{ "clone ipc", SYS_clone, CLONE_THREAD | CLONE_NEWIPC, 0, 0, EINVAL, EPERM },
+	{ "clone net", SYS_clone, CLONE_THREAD | CLONE_NEWNET, 0, 0, EINVAL, EPERM },
+	{ "clone pid", SYS_clone, CLONE_THREAD | CLONE_NEWPID, 0, 0, EINVAL, EPERM },
+	{ "clone cgroup", SYS_clone, CLONE_THREAD | CLONE_NEWCGROUP, 0, 0, EINVAL, EPERM },
+	{ "clone mount", SYS_clone, CLONE_THREAD | CLONE_NEWNS, 0, 0, EINVAL, EINVAL },
+	{ "clone3", SYS_clone3, 0, 64, 0, EFAULT, ENOSYS },
+	{ "memfd_secret", SYS_memfd_secret, 1, 0, 0, BY_KERNEL, ENOSYS },
+	{ "socket of sctp", SYS_socket, AF_INET, SOCK_STREAM | 0x80, 132, EINVAL, EPROTONOSUPPORT },
+	{ "socket of mptcp", SYS_socket, AF_INET6, SOCK_STREAM | 0x80, 262, EINVAL, EPROTONOSUPPORT },
+	{ "socket of tcp", SYS_socket, AF_INET, SOCK_STREAM, 6, IS_OK, IS_OK },
+};
+
+START_TEST(what_cannot_be_dumped_is_refused_by_one_filter)
+{
+	long nr = undumpable[_i].nr, a = undumpable[_i].a, b = undumpable[_i].b, c = undumpable[_i].c;
+
+	if (undumpable[_i].without != BY_KERNEL)
+		ck_assert_int_eq(errno_of(nr, a, b, c, 0), undumpable[_i].without);
+	ck_assert_int_eq(errno_of(nr, a, b, c, LG_CALLS_DUMPABLE), undumpable[_i].with);
 }
 END_TEST
 
@@ -348,6 +392,8 @@ int main(void)
 	tcase_add_loop_test(tc, calls_are_answered_as_the_table_says, 0, ARRAY_SIZE(calls));
 	tcase_add_loop_test(tc, a_group_of_calls_is_let_through_alone, 0,
 			    ARRAY_SIZE(let_through));
+	tcase_add_loop_test(tc, what_cannot_be_dumped_is_refused_by_one_filter, 0,
+			    ARRAY_SIZE(undumpable));
 	tcase_add_test(tc, each_combination_has_a_file_of_its_own);
 #ifdef __x86_64__
 	tcase_add_loop_test(tc, calls_of_the_older_kind_are_answered_alike, 0,
