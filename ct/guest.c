@@ -162,12 +162,65 @@ static int put_systemd(const struct lg_guest *g, struct lg_msg *m, struct lg_err
 	return r;
 }
 
+/*
+ * What systemd is told for all services where namespaces within the container's are refused. At EPERM it goes
+ * on without some of them by itself, and without the others the service does not start. Older ones complain of
+ * a word that they do not know, for each service: what is young stands only where the OS is known to have it.
+ */
+static const struct {
+	const char *line;
+	bool young;
+} without_namespaces[] = {
+	{ "PrivateIPC=no", false },
+	{ "PrivateNetwork=no", false },
+	{ "PrivateUsers=no", false },
+	{ "ProtectHostname=no", false },
+	{ "PrivatePIDs=no", true },
+	{ "ProtectControlGroups=no", true },	/* may be a namespace since 257 */
+};
+
+static bool has_young_systemd(const struct lg_guest *g)
+{
+	static const struct {
+		const char *os, *version;
+	} known[] = { { "debian", "13" } };
+
+	for (size_t i = 0; g->os && g->os_version && i < ARRAY_SIZE(known); i++)
+		if (strcmp(g->os, known[i].os) == 0 && strcmp(g->os_version, known[i].version) == 0)
+			return true;
+	return false;
+}
+
+static int put_dropin(const struct lg_guest *g, const char *manager, struct lg_msg *m,
+		      struct lg_err *err)
+{
+	struct text t = { .len = 0 };
+
+	add(&t, "0644 /run/systemd/%s/service.d/zz-lodge-checkpointable.conf\n"
+		"# Written by lodge: CRIU cannot dump namespaces within the container's.\n"
+		"[Service]\n", manager);
+	for (size_t i = 0; i < ARRAY_SIZE(without_namespaces); i++)
+		if (!without_namespaces[i].young || has_young_systemd(g))
+			add(&t, "%s\n", without_namespaces[i].line);
+	return put_text(m, "file", &t, err);
+}
+
+static int put_checkpointable(const struct lg_guest *g, struct lg_msg *m, struct lg_err *err)
+{
+	int r;
+
+	if (g->init_kind != LG_INIT_SYSTEMD || !g->checkpointable)
+		return 0;
+	r = put_dropin(g, "system", m, err);
+	return r < 0 ? r : put_dropin(g, "user", m, err);
+}
+
 int lg_guest_fields(const struct lg_guest *guest, struct lg_msg *m, struct lg_err *err)
 {
 	static int (*const parts[])(const struct lg_guest *g, struct lg_msg *m,
 				    struct lg_err *err) = {
 		put_hostname, put_hosts, put_resolv_conf, put_manager, put_containers,
-		put_systemd,
+		put_systemd, put_checkpointable,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {

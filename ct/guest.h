@@ -17,12 +17,14 @@
 struct lg_guest {
 	const char *hostname;
 	enum lg_init_kind init_kind;
+	const char *os, *os_version;	/* of its template: "debian", "13"; NULL: not known */
 	const char *const *nameservers;	/* texts; borrowed */
 	unsigned int nnameservers;
 	const char *searchdomain;	/* NULL: none */
 	const struct lg_addr *addrs;
 	unsigned int naddrs;
 	bool nesting;			/* containers are to run inside */
+	bool checkpointable;		/* services do without namespaces of their own */
 	bool counts_tasks;		/* and can be limited in the number of their processes */
 };
 

@@ -115,6 +115,8 @@ static int put_guest(struct op *op, struct lg_msg *m, struct lg_err *err)
 	char made_up[32];
 	struct lg_guest guest = {
 		.init_kind = op->template.init_kind,
+		.os = op->template.os,
+		.os_version = op->template.version,
 		.addrs = addrs,
 		.naddrs = instance_addrs(ct, addrs),
 	};
@@ -126,6 +128,7 @@ static int put_guest(struct op *op, struct lg_msg *m, struct lg_err *err)
 	guest.nnameservers = ns.n;
 	guest.searchdomain = ns.search[0] ? ns.search : NULL;
 	guest.nesting = nesting_is_on(ct->conf);
+	guest.checkpointable = features_has(ct->conf, LG_FEATURE_CHECKPOINTABLE);
 	guest.counts_tasks = !lg_cg_is_hybrid(ct->d->cg);
 	lg_msg_put(m, "hostname", guest.hostname);
 	return lg_guest_fields(&guest, m, err);

@@ -118,6 +118,43 @@ START_TEST(only_systemd_gets_masks)
 }
 END_TEST
 
+START_TEST(services_of_a_checkpointable_container_do_without_namespaces)
+{
+	static const char *const names[] = {
+		"0644 /run/systemd/system/service.d/zz-lodge-checkpointable.conf\n",
+		"0644 /run/systemd/user/service.d/zz-lodge-checkpointable.conf\n",
+	};
+	struct lg_guest g;
+
+	fill(&g);
+	g.init_kind = LG_INIT_SYSTEMD;
+	ck_assert_int_eq(lg_guest_fields(&g, &m, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		ck_assert_ptr_null(field("file", names[i]));
+	fill(&g);
+	g.checkpointable = true;	/* without systemd nobody would read it */
+	ck_assert_int_eq(lg_guest_fields(&g, &m, NULL), 0);
+	ck_assert_ptr_null(field("file", names[0]));
+	fill(&g);
+	g.checkpointable = true;
+	g.init_kind = LG_INIT_SYSTEMD;
+	ck_assert_int_eq(lg_guest_fields(&g, &m, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		ck_assert_ptr_nonnull(strstr(field("file", names[i]),
+					     "\n[Service]\nPrivateIPC=no\nPrivateNetwork=no\n"
+					     "PrivateUsers=no\nProtectHostname=no\n"));
+		ck_assert_ptr_null(strstr(field("file", names[i]), "PrivatePIDs"));
+	}
+	fill(&g);
+	g.checkpointable = true;
+	g.init_kind = LG_INIT_SYSTEMD;
+	g.os = "debian";
+	g.os_version = "13";
+	ck_assert_int_eq(lg_guest_fields(&g, &m, NULL), 0);
+	ck_assert_ptr_nonnull(strstr(field("file", names[0]), "\nPrivatePIDs=no\n"));
+}
+END_TEST
+
 START_TEST(a_full_message_is_refused)
 {
 	static char big[LG_MSG_BYTES - 600];
@@ -251,6 +288,7 @@ int main(void)
 	tcase_add_test(tc, without_servers_the_guests_file_stays);
 	tcase_add_test(tc, podman_is_told_where_it_cannot_limit_tasks);
 	tcase_add_test(tc, only_systemd_gets_masks);
+	tcase_add_test(tc, services_of_a_checkpointable_container_do_without_namespaces);
 	tcase_add_test(tc, a_full_message_is_refused);
 	tcase_add_loop_test(tc, a_block_replaces_only_itself, 0, ARRAY_SIZE(blocks));
 	tcase_add_loop_test(tc, users_are_found_in_the_guests_files, 0, ARRAY_SIZE(users));
