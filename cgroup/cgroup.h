@@ -155,4 +155,7 @@ bool lg_cg_populated(struct lg_cg_host *host, const char *name);
 int lg_cg_procs(struct lg_cg_host *host, const char *name, int (*fn)(pid_t pid, void *arg),
 		void *arg);
 
+/** lg_cg_procs_at() - the same by what lg_cg_open() gave, for who knows no host. */
+int lg_cg_procs_at(int cgroup_fd, int (*fn)(pid_t pid, void *arg), void *arg);
+
 #endif

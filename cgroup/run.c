@@ -114,6 +114,13 @@ static int procs_of(int parent, const char *name, void *arg)
 	return each_line(f, arg);
 }
 
+int lg_cg_procs_at(int cgroup_fd, int (*fn)(pid_t pid, void *arg), void *arg)
+{
+	struct procs procs = { .fn = fn, .arg = arg };
+
+	return lg_cg_walk(cgroup_fd, ".", procs_of, &procs);
+}
+
 int lg_cg_procs(struct lg_cg_host *host, const char *name, int (*fn)(pid_t pid, void *arg),
 		void *arg)
 {

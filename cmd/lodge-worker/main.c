@@ -22,6 +22,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "cmd/lodge-worker/checkpoint.h"
 #include "ct/procfs.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
@@ -121,7 +122,13 @@ static int disk_remake(const struct job *job, struct lg_err *err)
 	return r < 0 ? r : lg_disk_remake(job->var, ctid, &job->disk, print_progress, NULL, err);
 }
 
+static int check_checkpoint(const struct job *job, struct lg_err *err)
+{
+	return checkpoint_check(job->name, err);
+}
+
 static const struct verb verbs[] = {
+	{ "checkpoint-check", "--var VAR INIT-PID <CGROUP", false, true, check_checkpoint },
 	{ "disk-prepare", "--var VAR --bytes N [--inodes N]", false, false, disk_prepare },
 	{ "disk-grow", "--var VAR --bytes N [--mounted] CTID", false, true, disk_grow },
 	{ "disk-remake", "--var VAR [--bytes N] [--inodes N] CTID", false, true, disk_remake },
