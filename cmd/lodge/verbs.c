@@ -15,6 +15,7 @@ const struct verb *const verbs[] = {
 	&verb_create, &verb_start, &verb_stop, &verb_restart, &verb_suspend, &verb_resume,
 	&verb_destroy, &verb_mount,
 	&verb_umount, &verb_list, &verb_show, &verb_status, &verb_stats, &verb_top, &verb_ubc, &verb_why,
+	&verb_checkpoint,
 	&verb_events, &verb_exec,
 	&verb_enter, &verb_console, &verb_set, &verb_rename, &verb_template_list,
 	&verb_template_show, &verb_template_build, &verb_template_remove, &verb_doctor,

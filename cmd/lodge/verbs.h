@@ -11,6 +11,7 @@ extern const struct verb verb_create, verb_start, verb_stop, verb_restart, verb_
 	verb_mount, verb_umount, verb_list, verb_show, verb_status, verb_events, verb_exec,
 	verb_enter, verb_console, verb_set, verb_rename, verb_template_list, verb_template_show,
 	verb_template_build, verb_template_remove, verb_doctor, verb_version, verb_teardown,
-	verb_complete, verb_man, verb_stats, verb_top, verb_ubc, verb_why;
+	verb_complete, verb_man, verb_stats, verb_top, verb_ubc, verb_why,
+	verb_checkpoint;
 
 #endif

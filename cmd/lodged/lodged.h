@@ -312,6 +312,7 @@ void api_list(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_show(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_stats(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_why(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_checkpoint_check(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_ubc(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_status(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_set(struct lg_vcall *call, const json_t *params, void *ctx);

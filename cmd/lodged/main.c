@@ -49,6 +49,7 @@ static const struct lg_vmethod methods[] = {
 	{ "io.lodge.Stats", api_stats },
 	{ "io.lodge.Ubc", api_ubc },
 	{ "io.lodge.Why", api_why },
+	{ "io.lodge.CheckpointCheck", api_checkpoint_check },
 	{ "io.lodge.Set", api_set },
 	{ "io.lodge.Mount", api_mount },
 	{ "io.lodge.Umount", api_umount },

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cmd/lodged/checkpoint_check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ct/blockers.h"
+#include "lib/cleanup.h"
+#include "lib/exit.h"
+#include "lib/json.h"
+
+#define BLOCKERS_MAX 2000u	/* of one answer */
+
+struct check {
+	struct checkpoint_report report;
+	checkpoint_checked_fn done;
+	void *arg;
+};
+
+/* ---- what the worker says ---- */
+
+static void put_text(json_t *obj, const char *key, const char *text)
+{
+	if (text && *text)
+		json_object_set_new(obj, key, lg_varlink_text(text));
+}
+
+static void put_pid(json_t *obj, const char *key, int pid)
+{
+	if (pid > 0)
+		json_object_set_new(obj, key, json_integer(pid));
+}
+
+/* "KIND PID INSIDE COUNT\tPROCESS\tUNIT\tWHAT" */
+static void take_blocker(struct check *c, char *text)
+{
+	char *head = strsep(&text, "\t"), *process = strsep(&text, "\t");
+	char *unit = strsep(&text, "\t"), kind[40];
+	const struct lg_blocker_row *row;
+	unsigned int count;
+	int pid, inside;
+	json_t *list, *obj;
+
+	if (sscanf(head, "%39s %d %d %u", kind, &pid, &inside, &count) != 4 ||
+	    lg_blocker_by_name(kind) == LG_BLOCKER_COUNT_)
+		return;
+	row = &lg_blocker_rows[lg_blocker_by_name(kind)];
+	list = row->note ? c->report.notes : c->report.blockers;
+	if (json_array_size(list) >= BLOCKERS_MAX)
+		return;
+	obj = json_pack("{s:s, s:i, s:s, s:s}", "kind", kind, "count", (int)count, "reason",
+			row->reason, "remedy", row->remedy);
+	put_pid(obj, "pid", pid);
+	put_pid(obj, "inside_pid", inside);
+	put_text(obj, "process", process);
+	put_text(obj, "unit", unit);
+	put_text(obj, "what", text);
+	json_array_append_new(list, obj);
+}
+
+static void take_line(const char *line, void *arg)
+{
+	struct check *c = arg;
+	lg_autofree char *text = strdup(line);
+
+	if (text && strncmp(text, "blocker ", 8) == 0)
+		take_blocker(c, text + 8);
+	else if (text)
+		sscanf(text, "processes %u", &c->report.processes);
+}
+
+static void check_free(struct check *c)
+{
+	json_decref(c->report.blockers);
+	json_decref(c->report.notes);
+	free(c);
+}
+
+static void check_over(int r, const struct lg_err *err, void *arg)
+{
+	struct check *c = arg;
+
+	c->done(r, err, &c->report, c->arg);
+	check_free(c);
+}
+
+/* ---- for whoever asks ---- */
+
+int checkpoint_check(struct instance *ct, checkpoint_checked_fn done, void *arg, struct lg_err *err)
+{
+	char name[16], init[16];
+	const char *const argv[] = { "checkpoint-check", "--var", ct->d->root.var, init, NULL };
+	lg_autoclose int cgroup = -1;
+	struct check *c;
+	int r;
+
+	snprintf(name, sizeof(name), "%u", ct->ctid);
+	snprintf(init, sizeof(init), "%d", (int)ct->init_pid);
+	cgroup = lg_cg_open(ct->d->cg, name, false, err);
+	if (cgroup < 0)
+		return cgroup;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return lg_fail(err, -ENOMEM, "look for what cannot be checkpointed");
+	c->report.blockers = json_array();
+	c->report.notes = json_array();
+	c->done = done;
+	c->arg = arg;
+	r = worker_run_on(ct->d, argv, cgroup, take_line, check_over, c, err);
+	if (r < 0)
+		check_free(c);
+	return r;
+}
+
+int checkpoint_refuse(const struct instance *ct, const struct checkpoint_report *report,
+		      struct lg_err *err)
+{
+	size_t more = json_array_size(report->blockers) - 1;
+	const json_t *b = json_array_get(report->blockers, 0);
+	const char *process = lg_json_str(b, "process"), *unit = lg_json_str(b, "unit");
+	char who[160] = "", others[80] = "";
+
+	if (process)
+		snprintf(who, sizeof(who), "process %d (%s%s%s): ",
+			 (int)lg_json_int(b, "inside_pid", 0), process, unit ? " of " : "",
+			 unit ? unit : "");
+	if (more > 0)
+		snprintf(others, sizeof(others), ", and %zu more", more);
+	return lg_refuse(err, -EBUSY, LG_EXIT_CHKPNT,
+			 "%s cannot be checkpointed: %s%s%s: `lodge checkpoint --check %u` names "
+			 "all and what to do", instance_label(ct), who, lg_json_str(b, "reason"),
+			 others, ct->ctid);
+}
+
+/* ---- the API ---- */
+
+struct asked {
+	struct daemon *d;
+	struct lg_vcall *call;
+	uint32_t ctid;
+};
+
+static void answer(int r, const struct lg_err *err, const struct checkpoint_report *report,
+		   void *arg)
+{
+	struct asked *a = arg;
+	const struct instance *ct = instance_by_ctid(a->d, a->ctid);
+	json_t *obj;
+
+	if (r < 0) {
+		lg_vcall_fail(a->call, err);
+	} else {
+		obj = json_pack("{s:I, s:b, s:i, s:O, s:O}", "ctid", (json_int_t)a->ctid,
+				"possible", json_array_size(report->blockers) == 0, "processes",
+				(int)report->processes, "blockers", report->blockers, "notes",
+				report->notes);
+		if (ct && ct->name[0])
+			json_object_set_new(obj, "name", lg_varlink_text(ct->name));
+		lg_vcall_reply(a->call, obj);
+	}
+	lg_vcall_unref(a->call);
+	free(a);
+}
+
+void api_checkpoint_check(struct lg_vcall *call, const json_t *params, void *ctx)
+{
+	struct daemon *d = ctx;
+	struct instance *ct = api_instance(call, params, d);
+	struct lg_err err = { 0 };
+	struct asked *a;
+	int r;
+
+	if (!ct)
+		return;
+	r = ct->state == STATE_RUNNING && ct->init_pid > 0 ? 0 :
+		lg_refuse(&err, -ESRCH, LG_EXIT_NOT_RUNNING, "%s is not running", instance_label(ct));
+	a = r < 0 ? NULL : calloc(1, sizeof(*a));
+	if (a) {
+		a->d = d;
+		a->ctid = ct->ctid;
+		a->call = lg_vcall_ref(call);
+		r = checkpoint_check(ct, answer, a, &err);
+	} else if (r == 0) {
+		r = lg_fail(&err, -ENOMEM, "checkpoint --check");
+	}
+	if (r < 0) {
+		lg_vcall_fail(call, &err);
+		if (a)
+			lg_vcall_unref(a->call);
+		free(a);
+	}
+}
