@@ -88,6 +88,27 @@ static int parse_word(const char *word, size_t len, uint32_t *on, uint32_t *off,
 	return refuse_unknown(word, name, err);
 }
 
+static bool exclude(size_t a, size_t b)
+{
+	return (lg_features[a].not_with & LG_FEATURE_BIT(b)) ||
+	       (lg_features[b].not_with & LG_FEATURE_BIT(a));
+}
+
+uint32_t lg_features_add(uint32_t on, uint32_t off, uint32_t defaults)
+{
+	uint32_t all = on;
+
+	for (size_t i = 0; i < LG_FEATURE_COUNT_; i++) {
+		bool fits = (defaults & ~off & LG_FEATURE_BIT(i)) != 0;
+
+		for (size_t k = 0; fits && k < LG_FEATURE_COUNT_; k++)
+			fits = !(on & LG_FEATURE_BIT(k)) || !exclude(i, k);
+		if (fits)
+			all |= LG_FEATURE_BIT(i);
+	}
+	return all;
+}
+
 static int check_conflicts(uint32_t on, struct lg_err *err)
 {
 	for (size_t i = 0; i < LG_FEATURE_COUNT_; i++)

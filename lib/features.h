@@ -84,6 +84,14 @@ int lg_features_parse(const char *text, uint32_t *on, uint32_t *off, struct lg_e
 char *lg_features_format(uint32_t on, uint32_t off);
 
 /**
+ * lg_features_add() - @on with those of @defaults that nobody said a word about
+ * @off:	set of those that are off by name
+ *
+ * Left out is what excludes one of @on, or is excluded by one: what was asked for counts more.
+ */
+uint32_t lg_features_add(uint32_t on, uint32_t off, uint32_t defaults);
+
+/**
  * lg_features_each() - call @fn with every row of a set that grants something
  * An answer other than 0 ends it and is returned.
  */

@@ -36,6 +36,7 @@ static const struct key {
 	{ "DESCRIPTION", VALUE_TEXT,	  0,	      TEXT_OF(description) },
 	{ "INIT",	 VALUE_TEXT,	  KEY_ALWAYS, TEXT_OF(init) },
 	{ "INIT_KIND",	 VALUE_INIT_KIND, KEY_ALWAYS, TEXT_OF(init_kind) },
+	{ "FEATURES",	 VALUE_TEXT,	  0,	      TEXT_OF(features) },
 	{ "STOP_SIGNAL", VALUE_SIGNAL,	  KEY_ALWAYS, TEXT_OF(stop_signal) },
 	{ "DIGEST",	 VALUE_TEXT,	  KEY_BUILT,  TEXT_OF(digest) },
 	{ "SIZE",	 VALUE_BYTES,	  KEY_BUILT,  TEXT_OF(size_bytes) },

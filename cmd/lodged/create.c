@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/lodged/features.h"
 #include "cmd/lodged/limits.h"
 #include "cmd/lodged/lodged.h"
 #include "lib/cleanup.h"
@@ -141,7 +142,9 @@ static int check_template(struct creation *c, struct lg_err *err)
 		return lg_refuse(err, -EINVAL, LG_EXIT_NO_TEMPLATE_NAMED,
 				 "no template was given: use --template NAME (`lodge template "
 				 "list` shows them)");
-	return lg_template_load(c->d->root.var, name, &t, err);
+	if (lg_template_load(c->d->root.var, name, &t, err) < 0)
+		return err->code;
+	return features_default(c->conf, &t, err);
 }
 
 static int check_ids(struct creation *c, struct lg_err *err)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cmd/lodged/features.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cmd/lodged/change.h"
 #include "ct/seccomp.h"
+#include "lib/cleanup.h"
 
 int features_of(const struct lg_conf *conf, uint32_t *on, struct lg_err *err)
 {
@@ -24,6 +26,24 @@ bool features_has(const struct lg_conf *conf, enum lg_feature_id id)
 	uint32_t on;
 
 	return features_of(conf, &on, NULL) == 0 && (on & LG_FEATURE_BIT(id));
+}
+
+int features_default(struct lg_conf *conf, const struct lg_template *t, struct lg_err *err)
+{
+	const char *own = lg_conf_get(conf, "FEATURES");
+	uint32_t on = 0, off = 0, defaults, all;
+	lg_autofree char *text = NULL;
+	int r = own ? lg_features_parse(own, &on, &off, err) : 0;
+
+	if (r == 0 && lg_features_parse(t->features, &defaults, NULL, err) < 0)
+		return lg_within(err, err->code, "the FEATURES of template %s", t->name);
+	if (r < 0)
+		return r;
+	all = lg_features_add(on, off, defaults);
+	if (all == on)
+		return 0;
+	text = lg_features_format(all, off);
+	return text ? lg_conf_set(conf, "FEATURES", text, err) : lg_fail(err, -ENOMEM, "FEATURES");
 }
 
 /* What lodge.conf lets all do, but for those that are to be suspended and moved. */

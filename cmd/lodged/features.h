@@ -13,6 +13,9 @@ int features_of(const struct lg_conf *conf, uint32_t *on, struct lg_err *err);
 /** features_has() - does @conf switch this one on? A bad value switches on nothing. */
 bool features_has(const struct lg_conf *conf, enum lg_feature_id id);
 
+/** features_default() - give @conf the features of its template that fit to what it says itself. */
+int features_default(struct lg_conf *conf, const struct lg_template *t, struct lg_err *err);
+
 /**
  * features_filter() - the system call filter for @ct, compiled once per combination of features
  * Return: a descriptor that stays the daemon's; negative errno.

@@ -173,6 +173,25 @@ names() {
 	names 101 mntns ""
 }
 
+@test "a template may give its containers the feature, and what they are told themselves counts more" {
+	local own=$LG_VAR/templates/dumpable
+	mkdir -p "$own/rootfs"
+	sed 's/^NAME=.*/NAME="dumpable"/' "$LG_VAR/templates/busybox/manifest" >"$own/manifest"
+	echo 'FEATURES="checkpointable"' >>"$own/manifest"
+	lodge create 101 --template dumpable >/dev/null
+	is "$(field 101 .settings.feature)" checkpointable:on "nothing said"
+	lodge create 102 --template dumpable --feature fuse >/dev/null
+	is "$(field 102 .settings.feature)" "fuse:on checkpointable:on" "another feature"
+	lodge create 103 --template dumpable --feature nesting >/dev/null
+	is "$(field 103 .settings.feature)" nesting:on "one that it excludes"
+	lodge create 104 --template dumpable --feature checkpointable:off >/dev/null
+	is "$(field 104 .settings.feature)" checkpointable:off "off"
+	sed -i 's/^FEATURES=.*/FEATURES="warp"/' "$own/manifest"
+	refused 21 "FEATURES of template dumpable: 'warp' is no feature" lodge create 105 --template dumpable
+	destroy_all
+	rm -r "$own"
+}
+
 # units ID SETTING...: a service for each in the guest, and one with all; all of them start
 units() {
 	local id=$1 setting n=0

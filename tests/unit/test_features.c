@@ -96,6 +96,20 @@ START_TEST(features_that_exclude_each_other_are_refused_by_name)
 }
 END_TEST
 
+START_TEST(defaults_give_way_to_what_was_said)
+{
+	const uint32_t dump = LG_FEATURE_BIT(LG_FEATURE_CHECKPOINTABLE),
+		       nest = LG_FEATURE_BIT(LG_FEATURE_NESTING), fuse = LG_FEATURE_BIT(LG_FEATURE_FUSE);
+
+	ck_assert_uint_eq(lg_features_add(0, 0, dump), dump);
+	ck_assert_uint_eq(lg_features_add(fuse, 0, dump), fuse | dump);
+	ck_assert_uint_eq(lg_features_add(0, dump, dump | fuse), fuse);
+	ck_assert_uint_eq(lg_features_add(nest, 0, dump | fuse), nest | fuse);
+	ck_assert_uint_eq(lg_features_add(dump, 0, nest), dump);
+	ck_assert_uint_eq(lg_features_add(fuse, 0, 0), fuse);
+}
+END_TEST
+
 static int count(const struct lg_feature *f, void *arg)
 {
 	(void)f;
@@ -127,6 +141,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_list_reads_back_as_the_conf_file_has_it, 0, ARRAY_SIZE(texts));
 	tcase_add_test(tc, an_unknown_name_is_answered_with_those_that_are);
 	tcase_add_test(tc, features_that_exclude_each_other_are_refused_by_name);
+	tcase_add_test(tc, defaults_give_way_to_what_was_said);
 	tcase_add_test(tc, what_a_set_grants_is_the_sum);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

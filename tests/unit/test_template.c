@@ -407,6 +407,8 @@ static const struct {
 	const char *names;	/* the key that the error names; NULL: it is good */
 } manifests[] = {
 	{ BUILT, NULL },
+	{ BUILT "FEATURES=\"checkpointable fuse:on\"\n", NULL },
+	{ BUILT "FEATURES=\"a\tb\"\n", "FEATURES" },
 	{ BUILT "UNKNOWN=\"kept\"\n", NULL },
 	{ BUILT "NAME=\"other\"\n", "NAME" },
 	{ BUILT "VERSION=\"a\tb\"\n", "VERSION" },
