@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/*
- * How it works: a template is built in VAR/templates/.NAME.new, on whose folder the builder
- * holds a lock, and renamed when it is whole and on the disk. Killed anywhere, a build leaves
- * that folder and no lock: the next build of that name and lg_template_cleanup() clear it away.
- */
-
 #include "storage/template.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -22,18 +15,16 @@
 #include "lib/file.h"
 #include "lib/log.h"
 #include "lib/parse.h"
-#include "storage/digest.h"
 #include "storage/layer.h"
 #include "storage/manifest.h"
 #include "storage/run.h"
 #include "storage/store.h"
+#include "storage/template_new.h"
 
 struct build {
 	const char *var;
 	const char *name;
-	int store;		/* VAR/templates */
-	int dir;		/* VAR/templates/.NAME.new, locked */
-	char folder[80];	/* ".NAME.new" */
+	struct lg_template_new to;
 	char program[LG_STORE_PATH];
 	struct lg_template t;	/* the recipe's manifest and what the build adds */
 	void (*progress)(const char *line, void *arg);
@@ -107,42 +98,15 @@ static void say(const struct build *b, const char *line)
 		b->progress(line, b->arg);
 }
 
-static int lock_folder(struct build *b, struct lg_err *err)
+static int make_folders(struct build *b, struct lg_err *err)
 {
-	b->dir = lg_open_dir(b->store, b->folder, err);
-	if (b->dir < 0)
-		return b->dir;
-	if (flock(b->dir, LOCK_EX | LOCK_NB) == 0)
-		return 0;
-	b->dir = lg_close(b->dir);
-	return lg_refuse(err, -EBUSY, LG_EXIT_LOCKED, "template '%s' is being built already",
-			 b->name);
-}
+	int r = lg_template_new_make(&b->to, b->var, b->name, err);
 
-/* The new folder, empty and locked; what a killed build left there goes first. */
-static int make_folder(struct build *b, struct lg_err *err)
-{
-	int r;
-
-	if (mkdirat(b->store, b->folder, 0700) < 0) {
-		if (errno != EEXIST)
-			return lg_fail(err, -errno, "make folder '%s'", b->folder);
-		r = lock_folder(b, err);
-		if (r < 0)
-			return r;
-		r = lg_remove_tree(b->store, b->folder, err);
-		b->dir = lg_close(b->dir);
-		if (r < 0)
-			return r;
-		if (mkdirat(b->store, b->folder, 0700) < 0)
-			return lg_fail(err, -errno, "make folder '%s'", b->folder);
-	}
-	r = lock_folder(b, err);
 	if (r < 0)
 		return r;
-	if (mkdirat(b->dir, "rootfs", 0755) < 0 || fchmodat(b->dir, "rootfs", 0755, 0) < 0 ||
-	    mkdirat(b->dir, "tmp", 0700) < 0)
-		return lg_fail(err, -errno, "make folders in '%s'", b->folder);
+	if (mkdirat(b->to.dir, "rootfs", 0755) < 0 || fchmodat(b->to.dir, "rootfs", 0755, 0) < 0 ||
+	    mkdirat(b->to.dir, "tmp", 0700) < 0)
+		return lg_fail(err, -errno, "make folders in '%s'", b->to.folder);
 	return 0;
 }
 
@@ -158,52 +122,31 @@ static int run_recipe(struct build *b, struct lg_err *err)
 	};
 	int r;
 
-	r = lg_store_path(target, err, "%s/templates/%s/rootfs", b->var, b->folder);
+	r = lg_store_path(target, err, "%s/templates/%s/rootfs", b->var, b->to.folder);
 	if (r == 0)
-		r = lg_store_path(tmpdir, err, "%s/templates/%s/tmp", b->var, b->folder);
+		r = lg_store_path(tmpdir, err, "%s/templates/%s/tmp", b->var, b->to.folder);
 	if (r == 0)
 		r = lg_recipe_run(&run, err);
 	if (r == 0)
-		r = lg_remove_tree(b->dir, "tmp", err);
+		r = lg_remove_tree(b->to.dir, "tmp", err);
 	return r;
 }
 
-/* Links inside are followed as the container will: from its own root. */
 static int check_init(const struct build *b, struct lg_err *err)
 {
-	lg_autoclose int root = lg_open_dir(b->dir, "rootfs", err);
-	lg_autoclose int init = -1;
-	struct stat st;
+	lg_autoclose int root = lg_open_dir(b->to.dir, "rootfs", err);
 
 	if (root < 0)
 		return root;
 	if (fchown(root, 0, 0) < 0 || fchmod(root, 0755) < 0)
 		return lg_fail(err, -errno, "set the owner of the template's root");
-	init = lg_open_beneath(root, b->t.init, O_PATH, 0);
-	if (init < 0 || fstat(init, &st) < 0 || !S_ISREG(st.st_mode) || !(st.st_mode & 0111))
-		return lg_refuse(err, -ENOEXEC, LG_EXIT_BAD_TEMPLATE,
-				 "the recipe made no init: '%s' is no program", b->t.init);
-	return 0;
-}
-
-/* What starts the tree is part of what the template is. */
-static int take_digest(struct build *b, struct lg_err *err)
-{
-	char preface[1024], path[LG_STORE_PATH];
-	int r;
-
-	r = lg_store_path(path, err, "%s/templates/%s/rootfs", b->var, b->folder);
-	if (r < 0)
-		return r;
-	snprintf(preface, sizeof(preface), "lodge template 1\n%s\n%s\n%s\n%s\n%s\n%d\n%d\n",
-		 b->t.name, b->t.version, b->t.os, b->t.arch, b->t.init, b->t.init_kind,
-		 b->t.stop_signal);
-	return lg_tree_digest(path, preface, b->t.digest, &b->t.size_bytes, err);
+	return lg_template_new_check(&b->to, b->t.init, err);
 }
 
 static int write_manifest(struct build *b, struct lg_err *err)
 {
 	struct utsname host;
+	int r;
 
 	if (!b->t.arch[0]) {
 		uname(&host);
@@ -211,48 +154,33 @@ static int write_manifest(struct build *b, struct lg_err *err)
 	}
 	b->t.built_at = time(NULL);
 	say(b, "computing the digest");
-	if (take_digest(b, err) < 0)
-		return err->code;
-	return lg_manifest_save(b->dir, &b->t, err);
+	r = lg_template_new_digest(&b->to, &b->t, b->t.digest, &b->t.size_bytes, err);
+	return r < 0 ? r : lg_manifest_save(b->to.dir, &b->t, err);
 }
 
-/* Everything is on the disk before its name is: a name always means a whole template. */
-static int put_in_place(struct build *b, int force, struct lg_err *err)
+static int fill(struct build *b, int force, struct lg_err *err)
 {
-	say(b, "writing it to the disk");
-	if (syncfs(b->dir) < 0)
-		return lg_fail(err, -errno, "sync '%s'", b->folder);
-	if (renameat2(b->store, b->folder, b->store, b->name, RENAME_NOREPLACE) < 0) {
-		if (errno != EEXIST || !force)
-			return lg_fail(err, -errno, "rename '%s' to '%s'", b->folder, b->name);
-		if (renameat2(b->store, b->folder, b->store, b->name, RENAME_EXCHANGE) < 0)
-			return lg_fail(err, -errno, "replace '%s'", b->name);
-		lg_trash_put(b->var, b->store, b->folder, b->name, NULL);
-	}
-	if (fsync(b->store) < 0)
-		return lg_fail(err, -errno, "sync the folder of templates");
-	return 0;
-}
+	int r = make_folders(b, err);
 
-static int build(struct build *b, int force, struct lg_err *err)
-{
-	int r;
-
-	r = make_folder(b, err);
-	if (r < 0)
-		return r;
-	r = run_recipe(b, err);
+	if (r == 0)
+		r = run_recipe(b, err);
 	if (r == 0)
 		r = check_init(b, err);
 	if (r == 0)
 		r = write_manifest(b, err);
-	if (r == 0)
-		r = put_in_place(b, force, err);
 	if (r < 0)
-		lg_remove_tree(b->store, b->folder, NULL);
-	else if (force)
+		return r;
+	say(b, "writing it to the disk");
+	return lg_template_new_keep(&b->to, force, err);
+}
+
+static int build(struct build *b, int force, struct lg_err *err)
+{
+	int r = fill(b, force, err);
+
+	lg_template_new_finish(&b->to, r < 0);
+	if (r == 0 && force)
 		lg_layer_empty_trash(b->var, NULL);
-	lg_close(b->dir);
 	return r;
 }
 
@@ -263,7 +191,7 @@ int lg_template_build(const char *var, const char *datadir, const char *name, in
 	struct build b = {
 		.var = var,
 		.name = name,
-		.dir = -1,
+		.to = { .store = -1, .dir = -1 },
 		.progress = progress,
 		.arg = arg,
 	};
@@ -288,8 +216,6 @@ int lg_template_build(const char *var, const char *datadir, const char *name, in
 		return lg_refuse(err, -EEXIST, 0,
 				 "template '%s' is already there: --force builds it anew",
 				 name);
-	b.store = store;
-	snprintf(b.folder, sizeof(b.folder), ".%s.new", name);
 	r = build(&b, force, err);
 	return r < 0 ? lg_within(err, r, "build template '%s'", name) : 0;
 }
