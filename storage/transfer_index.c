@@ -129,6 +129,20 @@ int lg_index_add_names(struct lg_transfer_index *x, uint32_t folder, int dir)
 	return 0;
 }
 
+int lg_index_copy_names(struct lg_transfer_index *x, uint32_t folder,
+			const struct lg_transfer_index *from, uint32_t old)
+{
+	const struct lg_node *o = &from->nodes[old];
+	uint32_t first = x->n;
+	int r = 0;
+
+	for (uint32_t i = o->first; r == 0 && i < o->first + o->count; i++)
+		r = add_node(x, folder, lg_node_name(from, i));
+	x->nodes[folder].first = first;
+	x->nodes[folder].count = x->n - first;
+	return r;
+}
+
 int lg_index_add_gone(struct lg_transfer_index *x, uint32_t folder, uint32_t old)
 {
 	struct lg_node *node = &x->nodes[folder];

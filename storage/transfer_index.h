@@ -53,7 +53,7 @@ struct lg_transfer_index {
 	uint32_t *gone;		/* nodes of the book before */
 	uint32_t ngone, gone_room;
 	struct lg_moment since;	/* what has changed from then on is not known for certain */
-	int64_t booted_at;	/* by the wall clock as it went then, in seconds */
+	int64_t booted_ns;	/* when the host was booted, by the wall clock as it went then */
 	uint8_t digest[32];	/* of the stream that it was sent as */
 };
 
@@ -72,6 +72,10 @@ struct lg_transfer_index *lg_index_new(void);
 
 /** lg_index_add_names() - the entries of the open folder @dir, read once, become those of @folder */
 int lg_index_add_names(struct lg_transfer_index *x, uint32_t folder, int dir);
+
+/** lg_index_copy_names() - the names of @old in the book @from become those of @folder. */
+int lg_index_copy_names(struct lg_transfer_index *x, uint32_t folder,
+			const struct lg_transfer_index *from, uint32_t old);
 
 /** lg_index_add_gone() - @old of the book before is to be removed from @folder. */
 int lg_index_add_gone(struct lg_transfer_index *x, uint32_t folder, uint32_t old);

@@ -162,11 +162,21 @@ static int keep_content(struct lg_pass *pass)
 	return 0;
 }
 
+/* Names come and go only with a new ctime of their folder. */
+static int read_names(struct lg_pass *pass, uint32_t folder)
+{
+	const struct lg_node *node = &pass->now->nodes[folder];
+
+	if (folder == 0 || has_changed(pass, node))
+		return lg_index_add_names(pass->now, folder, pass->at.fd);
+	return lg_index_copy_names(pass->now, folder, pass->before, node->old);
+}
+
 static int scan_folder(struct lg_pass *pass, uint32_t folder)
 {
 	struct lg_transfer_index *now = pass->now;
 	char where[LG_WHERE_MAX];
-	int r = lg_index_add_names(now, folder, pass->at.fd);
+	int r = read_names(pass, folder);
 
 	if (r < 0)
 		return lg_fail(pass->err, r, "read the folder '%s'",

@@ -28,7 +28,8 @@
 #include "storage/transfer_tree.h"
 #include "storage/transfer_xattr.h"
 
-#define GRANULARITY_S 2		/* the coarsest times of a file system that can hold a layer */
+#define SECOND_NS INT64_C(1000000000)
+#define GRANULARITY_S 2		/* twice that of the coarsest file system that can hold a layer */
 
 struct sender {
 	struct lg_pass pass;
@@ -474,16 +475,16 @@ static int send_stream(struct sender *s)
 	return 0;
 }
 
-/* The clock of the stamps that file systems give, and how long before it the host was booted. */
-static void read_clocks(struct lg_moment *now, int64_t *booted_at)
+/* By the clock of the stamps that file systems give. */
+static void read_clocks(struct lg_transfer_index *now)
 {
 	struct timespec wall, boot;
 
 	clock_gettime(CLOCK_REALTIME_COARSE, &wall);
 	clock_gettime(CLOCK_BOOTTIME, &boot);
-	now->sec = wall.tv_sec;
-	now->nsec = (uint32_t)wall.tv_nsec;
-	*booted_at = wall.tv_sec - boot.tv_sec;
+	now->since.sec = wall.tv_sec - GRANULARITY_S;
+	now->since.nsec = (uint32_t)wall.tv_nsec;
+	now->booted_ns = (wall.tv_sec - boot.tv_sec) * SECOND_NS + wall.tv_nsec - boot.tv_nsec;
 }
 
 static int take_moment(struct lg_pass *pass)
@@ -491,13 +492,14 @@ static int take_moment(struct lg_pass *pass)
 	struct lg_transfer_index *now = pass->now;
 	struct statfs fs;
 
-	read_clocks(&now->since, &now->booted_at);
-	now->since.sec -= GRANULARITY_S;
+	read_clocks(now);
 	if (pass->before) {
+		int64_t back = pass->before->booted_ns - now->booted_ns;
+
 		pass->since = pass->before->since;
-		/* The clock was set back: what changed from then on has stamps from before. */
-		if (now->booted_at < pass->before->booted_at)
-			pass->since.sec -= pass->before->booted_at - now->booted_at + 1;
+		/* The clock was set back: what has changed since then has earlier stamps. */
+		if (back > SECOND_NS)
+			pass->since.sec -= back / SECOND_NS + 1;
 	}
 	if (pass->frozen)
 		return 0;

@@ -59,7 +59,7 @@ static void put(const char *rest, const char *text)
 }
 
 /* @len bytes that are none of a pattern's. */
-static void put_bytes(const char *rest, size_t len, unsigned int seed)
+static inline void put_bytes(const char *rest, size_t len, unsigned int seed)
 {
 	lg_autofree char *bytes = malloc(len);
 	lg_autoclose int fd = open(at(rest), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -114,7 +114,7 @@ static pid_t start_receiver(int in)
 }
 
 /* One pass through a pipe. Return: its book, the caller's. */
-static struct lg_transfer_index *pass(const struct lg_transfer_index *before, bool frozen,
+static inline struct lg_transfer_index *pass(const struct lg_transfer_index *before, bool frozen,
 				      struct lg_transfer_sent *sent)
 {
 	const struct lg_transfer_send how = { .frozen = frozen };
@@ -281,7 +281,7 @@ static void compare_trees(int a, int b, unsigned int *entries)
 }
 
 /* The two layers are equal, and nothing of the transfer is left. Return: how many entries. */
-static unsigned int equal(void)
+static inline unsigned int equal(void)
 {
 	static const char *const parts[] = { "upper", "plain" };
 	unsigned int entries = 0;
