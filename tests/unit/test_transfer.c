@@ -461,6 +461,158 @@ END_TEST
 
 /* ---- a container that runs meanwhile ---- */
 
+static char *mapped;
+
+static void write_to_mapping(const struct lg_transfer_count *done,
+			     const struct lg_transfer_count *total, void *arg)
+{
+	(void)done;
+	(void)total;
+	(void)arg;
+	mapped[0] = 2;
+}
+
+/* The page becomes writable, with a new ctime, between the scan and the reading of the file. */
+START_TEST(what_a_mapping_writes_after_the_file_was_sent_is_seen)
+{
+	const struct timespec settle = { .tv_sec = 2, .tv_nsec = 300000000 };
+	struct lg_transfer_index *first;
+	lg_autoclose int fd = -1;
+	struct stat was, is;
+
+	put_bytes("from/upper/a-large-one-is-first", 600000, 3);
+	put_bytes("from/upper/mapped", 4096, 3);
+	fd = open(at("from/upper/mapped"), O_RDWR | O_CLOEXEC);
+	mapped = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne(mapped, MAP_FAILED);
+	mapped[0] = 1;
+	nanosleep(&settle, NULL);
+	meanwhile = write_to_mapping;
+	first = pass(NULL, false, NULL);
+	meanwhile = NULL;
+	ck_assert_int_eq(fstat(fd, &was), 0);
+	mapped[0] = 3;
+	ck_assert_int_eq(fstat(fd, &is), 0);
+	/* or there would be nothing to test */
+	ck_assert_int_eq(is.st_ctim.tv_nsec, was.st_ctim.tv_nsec);
+	lg_transfer_index_free(pass(first, true, NULL));
+	equal();
+	lg_transfer_index_free(first);
+	munmap(mapped, 4096);
+}
+END_TEST
+
+static void make_victims(void)
+{
+	static const char *const files[] = {
+		"vanishes", "shrinks", "grows", "to-link", "to-fifo", "to-socket", "to-folder",
+		"to-device", "to-other", "linked", "d-vanishes/x", "d-to-link/outside", "d-moves/x",
+		"d-other/x",
+	};
+	char name[64];
+
+	put_bytes("from/upper/a-large-one-is-first", 600000, 3);
+	make_folder("from/upper/d-vanishes");
+	make_folder("from/upper/d-to-link");
+	make_folder("from/upper/d-moves");
+	make_folder("from/upper/d-other");
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		snprintf(name, sizeof(name), "from/upper/%s", files[i]);
+		put_bytes(name, 100000, (unsigned int)i);
+	}
+	ck_assert_int_eq(link(at("from/upper/linked"), at("from/upper/z-linked")), 0);
+	ck_assert_int_eq(symlink("x", at("from/upper/link-vanishes")), 0);
+	node("from/upper/fifo-to-file", S_IFIFO | 0600, 0);
+}
+
+static void change_victims(void)
+{
+	ck_assert_int_eq(unlink(at("from/upper/vanishes")), 0);
+	ck_assert_int_eq(truncate(at("from/upper/shrinks"), 10), 0);
+	put_bytes("from/upper/grows", 300000, 77);
+	unlink(at("from/upper/to-link"));
+	ck_assert_int_eq(symlink("../../outside", at("from/upper/to-link")), 0);
+	unlink(at("from/upper/to-fifo"));
+	node("from/upper/to-fifo", S_IFIFO | 0600, 0);
+	unlink(at("from/upper/to-socket"));
+	node("from/upper/to-socket", S_IFSOCK | 0600, 0);
+	unlink(at("from/upper/to-folder"));
+	make_folder("from/upper/to-folder");
+	unlink(at("from/upper/to-device"));
+	node("from/upper/to-device", S_IFCHR | 0600, makedev(1, 5));
+	unlink(at("from/upper/to-other"));
+	put("from/upper/to-other", "another");
+	/* the first of two names */
+	unlink(at("from/upper/linked"));
+	ck_assert_int_eq(lg_remove_tree(AT_FDCWD, at("from/upper/d-vanishes"), NULL), 0);
+	ck_assert_int_eq(lg_remove_tree(AT_FDCWD, at("from/upper/d-to-link"), NULL), 0);
+	ck_assert_int_eq(symlink("../..", at("from/upper/d-to-link")), 0);
+	ck_assert_int_eq(rename(at("from/upper/d-moves"), at("from/upper/d-other/moved")), 0);
+	unlink(at("from/upper/link-vanishes"));
+	unlink(at("from/upper/fifo-to-file"));
+	put("from/upper/fifo-to-file", "x");
+}
+
+/* Once, when the scan is over and the first file is being sent. */
+static void change_first(const struct lg_transfer_count *done, const struct lg_transfer_count *total,
+			 void *arg)
+{
+	static bool changed;
+
+	(void)total;
+	(void)arg;
+	if (!changed) {
+		ck_assert_uint_lt(done->bytes, 600000);
+		change_victims();
+	}
+	changed = true;
+}
+
+START_TEST(what_changes_its_kind_between_scan_and_sending_is_mended)
+{
+	struct lg_transfer_index *first;
+
+	make_victims();
+	meanwhile = change_first;
+	first = pass(NULL, false, NULL);
+	meanwhile = NULL;
+	lg_transfer_index_free(pass(first, true, NULL));
+	equal();
+	ck_assert(!is_there("to/upper/vanishes") && !is_there("to/upper/d-vanishes"));
+	lg_transfer_index_free(first);
+}
+END_TEST
+
+/* The same in a later pass: what the other end has of the pass before must go, too. */
+START_TEST(what_changes_its_kind_in_a_later_pass_is_mended)
+{
+	struct lg_transfer_index *first, *second;
+
+	make_victims();
+	first = pass(NULL, false, NULL);
+	put_bytes("from/upper/a-large-one-is-first", 600000, 4);
+	meanwhile = change_first;
+	second = pass(first, false, NULL);
+	meanwhile = NULL;
+	lg_transfer_index_free(pass(second, true, NULL));
+	equal();
+	lg_transfer_index_free(first);
+	lg_transfer_index_free(second);
+}
+END_TEST
+
+START_TEST(a_layer_that_is_said_to_be_frozen_and_is_not_is_an_error)
+{
+	const struct lg_transfer_send how = { .frozen = true, .progress = change_first };
+	lg_autoclose int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	struct lg_err err = { 0 };
+
+	make_victims();
+	ck_assert_int_eq(lg_transfer_send(from, NULL, null, &how, NULL, NULL, &err), -ESTALE);
+	ck_assert_ptr_nonnull(strstr(err.msg, "changed while it was read"));
+}
+END_TEST
+
 static const char *random_name(unsigned int *seed)
 {
 	static char path[2][128];
@@ -618,6 +770,10 @@ static Suite *transfer_suite(void)
 	tcase_add_test(tc, a_change_that_hides_its_time_is_seen);
 	tcase_add_test(tc, one_of_two_names_changes);
 	tcase_add_test(tc, what_a_mapping_writes_is_seen);
+	tcase_add_test(tc, what_a_mapping_writes_after_the_file_was_sent_is_seen);
+	tcase_add_test(tc, what_changes_its_kind_between_scan_and_sending_is_mended);
+	tcase_add_test(tc, what_changes_its_kind_in_a_later_pass_is_mended);
+	tcase_add_test(tc, a_layer_that_is_said_to_be_frozen_and_is_not_is_an_error);
 	tcase_add_loop_test(tc, a_layer_in_use_is_equal_after_the_last_pass, 0, 20);
 	tcase_add_test(tc, a_receiver_that_goes_away_is_an_error);
 	tcase_add_test(tc, a_full_disk_is_named_with_the_path);

@@ -26,6 +26,7 @@
 static char top[64];
 static int from = -1, to = -1;
 static struct lg_transfer_mark *mark;	/* shared with the receiving child */
+static lg_transfer_progress *meanwhile;	/* what happens while a pass sends; NULL: nothing */
 
 static const char *at(const char *rest)
 {
@@ -114,10 +115,10 @@ static pid_t start_receiver(int in)
 }
 
 /* One pass through a pipe. Return: its book, the caller's. */
-static inline struct lg_transfer_index *pass(const struct lg_transfer_index *before, bool frozen,
-				      struct lg_transfer_sent *sent)
+static inline struct lg_transfer_index *pass(const struct lg_transfer_index *before,
+					     bool frozen, struct lg_transfer_sent *sent)
 {
-	const struct lg_transfer_send how = { .frozen = frozen };
+	const struct lg_transfer_send how = { .frozen = frozen, .progress = meanwhile };
 	struct lg_transfer_index *now = NULL;
 	struct lg_err err = { 0 };
 	int ends[2], status = -1;
