@@ -19,8 +19,8 @@ int lg_apply_fail(const struct lg_apply *a, int code, const char *verb, const ch
 
 	lg_cursor_where(&a->at, name, where);
 	if (code == -ENOSPC || code == -EDQUOT)
-		return lg_refuse(a->err, -ENOSPC, LG_EXIT_NO_SPACE, "%s '%s': no room is left", verb,
-				 where);
+		return lg_refuse(a->err, -ENOSPC, LG_EXIT_NO_SPACE, "%s '%s': no room is left",
+				 verb, where);
 	return lg_fail(a->err, code, "%s '%s'", verb, where);
 }
 

@@ -290,7 +290,8 @@ static bool has_names(const struct lg_node *node)
 }
 
 /* One of them changed: what the other end has under the others has to become the same file again. */
-static void mark_group(struct lg_transfer_index *x, const uint32_t *names, uint32_t n, uint32_t group)
+static void mark_group(struct lg_transfer_index *x, const uint32_t *names, uint32_t n,
+		       uint32_t group)
 {
 	bool send = false;
 
