@@ -146,6 +146,30 @@ int lg_plain_make(const char *var, uint32_t ctid, const char *rootfs, unsigned i
 	return r;
 }
 
+int lg_plain_mark(const char *var, uint32_t ctid, int layer, struct lg_err *err)
+{
+	lg_autoclose int inside = openat(layer, "plain", O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+					 O_CLOEXEC);
+	lg_autoclose int folder = -1, outside = -1;
+	char path[LG_STORE_PATH];
+	struct stat st;
+	int r;
+
+	if (inside < 0)
+		return errno == ENOENT ? 0 : lg_fail(err, -errno, "open the plain folders");
+	if (!lg_layer_image(var, ctid, path))
+		return 0;
+	r = lg_store_path(path, err, "%s/ct/%u", var, ctid);
+	folder = r < 0 ? r : lg_open_dir(AT_FDCWD, path, err);
+	outside = folder < 0 ? folder : open_plain(folder, err);
+	r = outside < 0 ? outside : 0;
+	for (size_t i = 0; r == 0 && i < lg_nplains; i++)
+		if (fstatat(inside, lg_plains[i].name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISDIR(st.st_mode))
+			r = make_one(outside, &lg_plains[i], err);
+	return r;
+}
+
 int lg_plain_empty(const char *var, int layer, const char *label, struct lg_err *err)
 {
 	lg_autoclose int plain = openat(layer, "plain", O_RDONLY | O_DIRECTORY | O_NOFOLLOW |

@@ -43,6 +43,12 @@ int lg_plain_make(const char *var, uint32_t ctid, const char *rootfs, unsigned i
  */
 int lg_plain_empty(const char *var, int layer, const char *label, struct lg_err *err);
 
+/**
+ * lg_plain_mark() - the layer's files came from elsewhere: make the empty folders outside of its image
+ * @layer:	what lg_layer_open() gave; of a layer without an image there is nothing to do
+ */
+int lg_plain_mark(const char *var, uint32_t ctid, int layer, struct lg_err *err);
+
 /** lg_plain_find() - bit I: the container has lg_plains[I]. Costs one system call when it has none. */
 unsigned int lg_plain_find(const char *var, uint32_t ctid);
 

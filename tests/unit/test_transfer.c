@@ -27,6 +27,10 @@
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/file.h"
+#include "lib/parse.h"
+#include "storage/disk.h"
+#include "storage/layer.h"
+#include "storage/plain.h"
 #include "tests/unit/transfer_tree.h"
 
 /* user::rwx user:1000:rw- group::r-x mask::rwx other::--- */
@@ -459,6 +463,55 @@ START_TEST(what_a_mapping_writes_is_seen)
 }
 END_TEST
 
+/* ---- layers in images ---- */
+
+static bool have_images(void)
+{
+	return access("/dev/loop-control", R_OK | W_OK) == 0 && access("/sbin/mke2fs", X_OK) == 0;
+}
+
+/* What lg_layer_open() gives of an image is the root of a mount that is attached nowhere. */
+START_TEST(a_layer_goes_from_image_to_image)
+{
+	const struct lg_disk_limit limit = { UINT64_C(64) << 20, LG_UNLIMITED };
+	struct lg_transfer_index *first;
+	struct lg_err err = { 0 };
+	lg_autoclose int file = -1;
+
+	if (!have_images())
+		return;
+	make_kinds();
+	lg_transfer_index_free(pass(NULL, true, NULL));
+	ck_assert_msg(lg_disk_prepare(top, &limit, &err) == 0, "%s", err.msg);
+	ck_assert_msg(lg_layer_create(top, 101, &limit, &err) == 0, "%s", err.msg);
+	ck_assert_msg(lg_layer_create(top, 102, &limit, &err) == 0, "%s", err.msg);
+	/* from the folder into one image, and from there into the other */
+	close(to);
+	to = lg_layer_open(top, 101, &err);
+	ck_assert_msg(to >= 0, "%s", err.msg);
+	memset(mark, 0, sizeof(*mark));
+	lg_transfer_index_free(pass(NULL, true, NULL));
+	equal();
+	/* A container's plain folders are found by those outside of its image. */
+	ck_assert_uint_eq(lg_plain_find(top, 101), 0);
+	ck_assert_int_eq(lg_plain_mark(top, 101, to, &err), 0);
+	ck_assert_uint_eq(lg_plain_find(top, 101), 2);
+	close(from);
+	from = to;
+	to = lg_layer_open(top, 102, &err);
+	ck_assert_msg(to >= 0, "%s", err.msg);
+	memset(mark, 0, sizeof(*mark));
+	first = pass(NULL, false, NULL);
+	file = openat(from, "upper/more", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	ck_assert_int_ge(file, 0);
+	ck_assert_int_eq(write(file, "x", 1), 1);
+	file = lg_close(file);
+	lg_transfer_index_free(pass(first, true, NULL));
+	equal();
+	lg_transfer_index_free(first);
+}
+END_TEST
+
 /* ---- a container that runs meanwhile ---- */
 
 static char *mapped;
@@ -709,6 +762,43 @@ START_TEST(a_layer_in_use_is_equal_after_the_last_pass)
 }
 END_TEST
 
+/* A mount namespace of this test's own, which ends with it, and a tmpfs at @rest. */
+static void mount_tmpfs(const char *rest, const char *options)
+{
+	ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+	ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	ck_assert_int_eq(mount("lodge", at(rest), "tmpfs", 0, options), 0);
+}
+
+/* There a page once written to is writable for good, and nothing tells what is written. */
+START_TEST(on_a_tmpfs_every_file_is_sent_again)
+{
+	struct lg_transfer_index *first;
+	struct lg_transfer_sent sent;
+	lg_autoclose int fd = -1;
+
+	mount_tmpfs("from", "size=4m");
+	close(from);
+	from = open_folder("from");
+	make_folder("from/upper");
+	put_bytes("from/upper/mapped", 4096, 3);
+	fd = open(at("from/upper/mapped"), O_RDWR | O_CLOEXEC);
+	mapped = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne(mapped, MAP_FAILED);
+	mapped[0] = 1;
+	first = pass(NULL, false, NULL);
+	mapped[0] = 2;
+	lg_transfer_index_free(pass(first, true, &sent));
+	ck_assert_uint_eq(sent.sent.files, 2);
+	equal();
+	lg_transfer_index_free(first);
+	munmap(mapped, 4096);
+	fd = lg_close(fd);
+	from = lg_close(from);
+	ck_assert_int_eq(umount(at("from")), 0);
+}
+END_TEST
+
 /* ---- ends that go away, and full disks ---- */
 
 START_TEST(a_receiver_that_goes_away_is_an_error)
@@ -736,11 +826,8 @@ START_TEST(a_full_disk_is_named_with_the_path)
 	put_bytes("from/upper/var/big", 3 << 20, 5);
 	ck_assert_int_eq(lg_transfer_send(from, NULL, file, NULL, NULL, NULL, &err), 0);
 	ck_assert_int_eq(lseek(file, 0, SEEK_SET), 0);
-	/* A mount namespace of this test's own, which ends with it. */
-	ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
-	ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 	make_folder("small");
-	ck_assert_int_eq(mount("lodge", at("small"), "tmpfs", 0, "size=1m"), 0);
+	mount_tmpfs("small", "size=1m");
 	small = open_folder("small");
 	ck_assert_int_eq(lg_transfer_receive(file, small, NULL, mark, &err), -ENOSPC);
 	ck_assert_ptr_nonnull(strstr(err.msg, "'upper/var/big'"));
@@ -770,11 +857,13 @@ static Suite *transfer_suite(void)
 	tcase_add_test(tc, a_change_that_hides_its_time_is_seen);
 	tcase_add_test(tc, one_of_two_names_changes);
 	tcase_add_test(tc, what_a_mapping_writes_is_seen);
+	tcase_add_test(tc, a_layer_goes_from_image_to_image);
 	tcase_add_test(tc, what_a_mapping_writes_after_the_file_was_sent_is_seen);
 	tcase_add_test(tc, what_changes_its_kind_between_scan_and_sending_is_mended);
 	tcase_add_test(tc, what_changes_its_kind_in_a_later_pass_is_mended);
 	tcase_add_test(tc, a_layer_that_is_said_to_be_frozen_and_is_not_is_an_error);
 	tcase_add_loop_test(tc, a_layer_in_use_is_equal_after_the_last_pass, 0, 20);
+	tcase_add_test(tc, on_a_tmpfs_every_file_is_sent_again);
 	tcase_add_test(tc, a_receiver_that_goes_away_is_an_error);
 	tcase_add_test(tc, a_full_disk_is_named_with_the_path);
 	suite_add_tcase(s, tc);
