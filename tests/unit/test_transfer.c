@@ -306,11 +306,9 @@ START_TEST(the_second_pass_sends_only_what_changed)
 {
 	struct lg_transfer_index *first, *second;
 	struct lg_transfer_sent sent;
-	const struct timespec settle = { .tv_sec = 2, .tv_nsec = 300000000 };
 
 	make_kinds();
-	/* What changed within the granularity of time is sent again, so let it settle. */
-	nanosleep(&settle, NULL);
+	settle();
 	first = pass(NULL, false, &sent);
 	second = pass(first, false, &sent);
 	ck_assert_uint_eq(sent.sent.files, 0);
@@ -380,7 +378,6 @@ END_TEST
 /* Neither sizes nor modification times tell. */
 START_TEST(a_change_that_hides_its_time_is_seen)
 {
-	const struct timespec settle = { .tv_sec = 2, .tv_nsec = 300000000 };
 	struct lg_transfer_index *first;
 	struct stat st;
 
@@ -388,7 +385,7 @@ START_TEST(a_change_that_hides_its_time_is_seen)
 	put("from/upper/b", "two");
 	st = stat_of("from/upper/a");
 	set_times("from/upper/b", st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-	nanosleep(&settle, NULL);
+	settle();
 	first = pass(NULL, false, NULL);
 	put("from/upper/a", "eno");
 	set_times("from/upper/a", st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
@@ -433,10 +430,29 @@ START_TEST(one_of_two_names_changes)
 }
 END_TEST
 
+/* The inode knows nothing of it, and the other name is where it was. */
+START_TEST(the_folder_of_one_of_two_names_is_renamed)
+{
+	struct lg_transfer_index *first;
+	struct lg_transfer_sent sent;
+
+	make_folder("from/upper/d");
+	put("from/upper/d/one", "the same");
+	ck_assert_int_eq(link(at("from/upper/d/one"), at("from/upper/two")), 0);
+	settle();
+	first = pass(NULL, false, NULL);
+	ck_assert_int_eq(rename(at("from/upper/d"), at("from/upper/e")), 0);
+	lg_transfer_index_free(pass(first, true, &sent));
+	equal();
+	ck_assert_uint_eq(sent.removed, 1);
+	ck_assert_uint_eq(stat_of("to/upper/two").st_ino, stat_of("to/upper/e/one").st_ino);
+	lg_transfer_index_free(first);
+}
+END_TEST
+
 /* The page is written to once before the pass, so that it is writable, and again behind its back. */
 START_TEST(what_a_mapping_writes_is_seen)
 {
-	const struct timespec settle = { .tv_sec = 2, .tv_nsec = 300000000 };
 	lg_autoclose int fd = -1;
 	struct lg_transfer_index *first, *second;
 	struct lg_transfer_sent sent;
@@ -447,7 +463,7 @@ START_TEST(what_a_mapping_writes_is_seen)
 	page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ck_assert_ptr_ne(page, MAP_FAILED);
 	page[0] = 1;
-	nanosleep(&settle, NULL);
+	settle();
 	first = pass(NULL, false, NULL);
 	page[0] = 2;
 	second = pass(first, false, &sent);
@@ -528,7 +544,6 @@ static void write_to_mapping(const struct lg_transfer_count *done,
 /* The page becomes writable, with a new ctime, between the scan and the reading of the file. */
 START_TEST(what_a_mapping_writes_after_the_file_was_sent_is_seen)
 {
-	const struct timespec settle = { .tv_sec = 2, .tv_nsec = 300000000 };
 	struct lg_transfer_index *first;
 	lg_autoclose int fd = -1;
 	struct stat was, is;
@@ -539,7 +554,7 @@ START_TEST(what_a_mapping_writes_after_the_file_was_sent_is_seen)
 	mapped = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ck_assert_ptr_ne(mapped, MAP_FAILED);
 	mapped[0] = 1;
-	nanosleep(&settle, NULL);
+	settle();
 	meanwhile = write_to_mapping;
 	first = pass(NULL, false, NULL);
 	meanwhile = NULL;
@@ -856,6 +871,7 @@ static Suite *transfer_suite(void)
 	tcase_add_test(tc, every_kind_of_change_is_seen);
 	tcase_add_test(tc, a_change_that_hides_its_time_is_seen);
 	tcase_add_test(tc, one_of_two_names_changes);
+	tcase_add_test(tc, the_folder_of_one_of_two_names_is_renamed);
 	tcase_add_test(tc, what_a_mapping_writes_is_seen);
 	tcase_add_test(tc, a_layer_goes_from_image_to_image);
 	tcase_add_test(tc, what_a_mapping_writes_after_the_file_was_sent_is_seen);

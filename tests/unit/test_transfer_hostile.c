@@ -575,6 +575,7 @@ START_TEST(a_removal_takes_nothing_else)
 	make_folder("from/upper/.x.rm0");
 	put("from/upper/.x.rm0/mine", "x");
 	make_folder("from/upper/.gone.rm0");
+	settle();
 	first = pass(NULL, false, NULL);
 	ck_assert_int_eq(lg_remove_tree(AT_FDCWD, at("from/upper/x/full"), NULL), 0);
 	ck_assert_int_eq(rmdir(at("from/upper/x")), 0);

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -95,6 +96,14 @@ static void remove_top(void)
 	to = lg_close(to);
 	munmap(mark, sizeof(*mark));
 	ck_assert_int_eq(lg_remove_tree(AT_FDCWD, top, NULL), 0);
+}
+
+/* What changed just before a pass is sent again in the next one; wait until that is over. */
+static inline void settle(void)
+{
+	const struct timespec t = { .tv_sec = 2, .tv_nsec = 300000000 };
+
+	nanosleep(&t, NULL);
 }
 
 /* ---- sending ---- */
