@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -694,57 +695,57 @@ static const char *random_name(unsigned int *seed)
 	return p;
 }
 
-static void write_some(const char *path, unsigned int *seed)
+static int write_some(const char *path, unsigned int *seed)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
+	lg_autoclose int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+				   0644);
 	char text[3000];
 
+	if (fd < 0)
+		return -1;
 	memset(text, rand_r(seed), sizeof(text));
-	if (fd >= 0 && write(fd, text, (size_t)(rand_r(seed) % 3000)) > 0 &&
-	    rand_r(seed) % 2)
-		ftruncate(fd, rand_r(seed) % 100000);
-	lg_close(fd);
+	if (write(fd, text, (size_t)(rand_r(seed) % 3000)) < 0)
+		return -1;
+	return rand_r(seed) % 2 ? ftruncate(fd, rand_r(seed) % 100000) : 0;
 }
 
-/* Whatever a guest may do, without end. Failures are part of it. */
+/* Something that a guest may do. */
+static int disturb_once(unsigned int *seed)
+{
+	const char *a = random_name(seed), *b = random_name(seed);
+
+	switch (rand_r(seed) % 10) {
+	case 0:
+		return mkdir(a, 0755);
+	case 1:
+		return unlink(a);
+	case 2:
+		return rename(a, b);
+	case 3:
+		return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
+	case 4:
+		return link(a, b);
+	case 5:
+		return symlink("/etc/passwd", a);
+	case 6:
+		return mkfifo(a, 0600);
+	case 7:
+		return lsetxattr(a, "user.x", seed, sizeof(*seed), 0) < 0 ? rmdir(b) : 0;
+	case 8:
+		return lg_remove_tree(AT_FDCWD, a, NULL);
+	default:
+		return write_some(a, seed);
+	}
+}
+
+/* Without end, and ends with its parent. Much fails; enough does not. */
 static void disturb(unsigned int seed)
 {
-	for (;;) {
-		const char *a = random_name(&seed), *b = random_name(&seed);
+	unsigned int done = 0;
 
-		switch (rand_r(&seed) % 10) {
-		case 0:
-			mkdir(a, 0755);
-			break;
-		case 1:
-			unlink(a);
-			break;
-		case 2:
-			rename(a, b);
-			break;
-		case 3:
-			renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
-			break;
-		case 4:
-			link(a, b);
-			break;
-		case 5:
-			symlink("/etc/passwd", a);
-			break;
-		case 6:
-			mkfifo(a, 0600);
-			break;
-		case 7:
-			lsetxattr(a, "user.x", &seed, sizeof(seed), 0);
-			rmdir(b);
-			break;
-		case 8:
-			lg_remove_tree(AT_FDCWD, a, NULL);
-			break;
-		default:
-			write_some(a, &seed);
-		}
-	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		done += disturb_once(&seed) == 0;
 }
 
 START_TEST(a_layer_in_use_is_equal_after_the_last_pass)
