@@ -258,10 +258,9 @@ event_said() {
 @test "the terminal of a session is the container's own: what is put into it is typed nowhere else" {
 	ct 101
 	# In a terminal of the test's own, so that anything that came through would be read by its shell.
-	run script -qec "$LG_LODGE exec -t 101 -- sh -c 'tty; stat -c %d /dev/pts/0; stat -L -c %d /proc/self/fd/0'" /dev/null
-	[ "$status" -eq 0 ]
-	# script echoes what its own input brings.
-	like "${lines[0]}" '/dev/pts/[0-9]+' "terminal"
+	run on_a_terminal "$LG_LODGE exec -t 101 -- sh -c 'tty; stat -c %d /dev/pts/0; stat -L -c %d /proc/self/fd/0'"
+	is "$status" 0 "status"
+	like "${lines[0]}" '^/dev/pts/[0-9]+' "terminal"
 	is "${lines[2]}" "${lines[1]}" "its file system is the container's devpts"
 }
 

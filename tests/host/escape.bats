@@ -214,9 +214,7 @@ outside_pids() {
 
 @test "a program that is entered has three streams, none of the host's files, and its own folder" {
 	is "$(attack fds | cut -d ' ' -f 1 | paste -sd ' ')" "0 1 2" "descriptors"
-	# script says "^D" and two backspaces, wherever it falls, when its own input is at its end.
-	like "$(script -qec "$LG_LODGE exec -t 101 -- attack fds" /dev/null </dev/null | tr -d '\r\b' |
-		sed 's/^\^D//' | grep -E '^[0-9]+ ' | paste -sd ' ')" \
+	like "$(on_a_terminal "$LG_LODGE exec -t 101 -- attack fds" | tr -d '\r' | paste -sd ' ')" \
 		'^0 /dev/pts/([0-9]+) 1 /dev/pts/([0-9]+) 2 /dev/pts/([0-9]+)$' "with a terminal"
 	is "$(in_ct 101 sh -c 'readlink /proc/self/cwd')" /root "its folder"
 	local fd
@@ -248,27 +246,27 @@ outside_pids() {
 	is "$(stat -c %a "$shim")" 700 "its mode"
 }
 
-# Looks at every process that comes up while COMMAND... runs twenty times.
+# Looks at every process that comes up while COMMAND... runs fifteen times.
 caught_while() {
 	lodge exec 101 -- attack catch 3 >"$BATS_TEST_TMPDIR/catch" 3>&- </dev/null &
 	local catcher=$!
 	sleep 0.5
 	for _ in {1..15}; do
-		timeout 20 "$@" >/dev/null </dev/null
+		"$@" >/dev/null </dev/null
 	done
 	wait "$catcher"
 	cat "$BATS_TEST_TMPDIR/catch"
 }
 
 @test "a process that enters shows nothing of itself until it is the guest's program" {
-	run -0 caught_while "$LG_LODGE" exec 101 -- true
+	run -0 caught_while timeout 20 "$LG_LODGE" exec 101 -- true
 	like "$output" 'seen [1-9][0-9]* found 0$' "without terminal"
-	run -0 caught_while script -qec "$LG_LODGE exec -t 101 -- true" /dev/null
+	run -0 caught_while on_a_terminal "$LG_LODGE exec -t 101 -- true"
 	like "$output" 'seen [1-9][0-9]* found 0$' "with one"
-	run -0 caught_while "$LG_LODGE" exec --user 1000:1000 101 -- true
+	run -0 caught_while timeout 20 "$LG_LODGE" exec --user 1000:1000 101 -- true
 	like "$output" 'seen [1-9][0-9]* found 0$' "as a user"
 	# That it would see one that does: a program that is no file of the container's.
-	run -0 caught_while "$LG_LODGE" exec 101 -- attack vanish
+	run -0 caught_while timeout 20 "$LG_LODGE" exec 101 -- attack vanish
 	like "$output" 'found [1-9]' "one that is open"
 }
 

@@ -175,8 +175,8 @@ at_its_tasks() {
 	take ptys 2000 /dev/pts
 	[ "$GOT" -le 1024 ] || fail "$GOT terminals"
 	neighbour_gets ptys 20 /dev/pts
-	script -qec "$LG_LODGE exec -t 102 -- tty" /dev/null </dev/null | grep -q /dev/pts/
-	[ -n "$(script -qec tty /dev/null </dev/null)" ]
+	like "$(on_a_terminal "$LG_LODGE exec -t 102 -- tty")" /dev/pts/ "the neighbour's session"
+	like "$(on_a_terminal tty)" /dev/pts/ "a terminal of the host's"
 	let_go
 	neighbour_is_well "terminals"
 }

@@ -13,11 +13,6 @@ setup_file() {
 teardown_file() { host_down; }
 teardown() { tell_more; }
 
-# within a terminal of 80x24: script(1) runs it, its output is what the terminal showed
-on_a_terminal() {
-	script -qec "$1" /dev/null <"${2:-/dev/null}"
-}
-
 @test "stdout and stderr come apart" {
 	run --separate-stderr in_ct 101 sh -c 'echo out; echo err >&2'
 	is "$status" 0 "status"
@@ -59,6 +54,7 @@ on_a_terminal() {
 	local signal
 	# not INT: the background commands of a shell ignore it
 	for signal in TERM HUP USR1; do
+		rm -f "$BATS_TEST_TMPDIR/out"
 		"$LG_LODGE" exec 101 -- sh -c "trap 'echo got $signal; exit 3' $signal; echo ready; while :; do sleep 0.05; done" \
 			>"$BATS_TEST_TMPDIR/out" 3>&- &
 		local pid=$!

@@ -386,6 +386,15 @@ put_helper() {
 	lodge exec "$1" -- sh -c "cat >/bin/$2 && chmod 0755 /bin/$2" <"$HELPER"
 }
 
+# on_a_terminal COMMAND [KEYS]: within a terminal of 80x24, for a minute at the most; its output is what the terminal
+# showed. KEYS is a fifo for what is typed. The input never ends: script(1) would type Ctrl-D then, and the echo of
+# that falls anywhere into the output, as "^D" or, when the terminal turns raw meanwhile, as "^@".
+on_a_terminal() {
+	local keys=${2:-$BATS_FILE_TMPDIR/no-keys}
+	[ -p "$keys" ] || mkfifo "$keys"
+	timeout 60 script -qec "$1" /dev/null <>"$keys"
+}
+
 # ---- what a test says ---------------------------------------------------------------------
 
 fail() {

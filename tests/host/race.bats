@@ -70,7 +70,7 @@ attempt() {
 
 with_terminal() {
 	status=0
-	output=$(timeout 20 script -qec "$LG_LODGE exec -t 101 -- tty" /dev/null 2>&1 </dev/null) || status=$?
+	output=$(on_a_terminal "$LG_LODGE exec -t 101 -- tty" 2>&1) || status=$?
 	[ "$status" -ne 124 ] || fail "a session with a terminal hangs"
 	[[ $output == *dev/pts/* ]] || [ "$status" -ne 0 ] || fail "a terminal that is none: $output"
 }
