@@ -1,17 +1,22 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# debian.sh SUITE TARGET: fill the empty directory TARGET with Debian; the Debian recipes run it.
+# debian.sh SUITE TARGET [PACKAGE...]: fill the empty directory TARGET with Debian and these packages more; the Debian
+# recipes run it.
 #
 # The result is a clean Debian: nothing in it knows that it runs in a container, or where.
 set -eu
 suite=$1
 target=$2
+shift 2
 : "${TMPDIR:=/tmp}"
 log=$TMPDIR/log
 
 # What a customer finds on a small Debian server; recommended packages are left out.
 packages=systemd-sysv,dbus,libpam-systemd,ca-certificates,cron,iproute2,iputils-ping,less
 packages=$packages,logrotate,nano,netbase,openssh-server,procps,tzdata
+for more; do
+	packages=$packages,$more
+done
 
 # Left out of what the template installs; packages installed later bring theirs. A blank between.
 left_out="/usr/share/doc/* /usr/share/info/* /usr/share/locale/* /usr/share/lintian/*"

@@ -5,7 +5,7 @@
 
 load lib
 
-# One container per Debian for all tests here: most of the time goes to installing packages.
+# One container per Debian for all tests here. Its template has the packages: see tests/recipes.
 setup_file() { host_up; }
 teardown_file() { host_down; }
 teardown() { tell_more; }
@@ -13,13 +13,9 @@ teardown() { tell_more; }
 # nest ID TEMPLATE: a container with podman, a user and an image's files, made once
 nest() {
 	need template "$2"
-	need internet
 	[ -z "$(field "$1" .ctid 2>/dev/null)" ] || return 0
 	lodge create "$1" --template "$2" --memory 1G --feature nesting --ip auto
 	lodge start --wait "$1"
-	in_ct "$1" sh -c 'apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-		podman crun uidmap passt slirp4netns fuse-overlayfs containers-storage netavark aardvark-dns nftables iptables dbus-user-session busybox-static' \
-		>"$BATS_TEST_TMPDIR/apt" 2>&1 || fail "apt: $(tail -n 20 "$BATS_TEST_TMPDIR/apt")"
 	in_ct "$1" sh -c 'set -e
 		mkdir -p /srv/image/bin
 		cp /bin/busybox /srv/image/bin
@@ -65,14 +61,14 @@ runs_podman() {
 }
 
 @test "debian-13: podman of root builds and runs containers" {
-	nest 301 debian-13
+	nest 301 podman-13
 	runs_podman by_root 301 8080
 	by_root 301 "podman run --rm localhost/image ip -4 addr show eth0 | grep -c 'inet 10[.]'"
 	is "$output" 1 "addresses of podman's bridge"
 }
 
 @test "debian-13: podman of a user builds and runs containers, with the ids that useradd gave" {
-	nest 301 debian-13
+	nest 301 podman-13
 	by_user 301 'cat /etc/subuid'
 	is "$output" tester:100000:65536 "useradd's own choice"
 	runs_podman by_user 301 8081
@@ -81,9 +77,8 @@ runs_podman() {
 }
 
 @test "debian-13: docker runs containers, on the kernel's overlay" {
-	nest 301 debian-13
-	in_ct 301 sh -c 'DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends docker.io docker-cli' \
-		>"$BATS_TEST_TMPDIR/apt" 2>&1 || fail "apt: $(tail -n 20 "$BATS_TEST_TMPDIR/apt")"
+	nest 301 podman-13
+	in_ct 301 systemctl start docker
 	docker_answers() { in_ct 301 docker info --format '{{.Driver}}' >"$BATS_TEST_TMPDIR/driver" 2>/dev/null; }
 	wait_for 30 docker_answers || fail "$(in_ct 301 journalctl -u docker -o cat -n 20)"
 	like "$(cat "$BATS_TEST_TMPDIR/driver")" '^overlay' "where its layers are"
@@ -98,17 +93,17 @@ runs_podman() {
 }
 
 @test "debian-13: nothing failed meanwhile" {
-	nest 301 debian-13
+	nest 301 podman-13
 	is "$(in_ct 301 systemctl --failed --no-legend)" "" "failed units"
 }
 
 @test "debian-12: podman of root builds and runs containers" {
-	nest 302 debian-12
+	nest 302 podman-12
 	runs_podman by_root 302 8080
 }
 
 @test "debian-12: podman of a user builds and runs containers" {
-	nest 302 debian-12
+	nest 302 podman-12
 	runs_podman by_user 302 8081
 	is "$(in_ct 302 systemctl --failed --no-legend)" "" "failed units"
 }
@@ -144,7 +139,7 @@ put_lodge() {
 }
 
 @test "debian-13: lodge runs in lodge" {
-	nest 301 debian-13
+	nest 301 podman-13
 	put_lodge 301
 	local base
 	base=$(field 301 .id_base)
@@ -174,7 +169,7 @@ put_lodge() {
 }
 
 @test "what engines keep is part of the layer, with ids of its own on disk" {
-	nest 301 debian-13
+	nest 301 podman-13
 	by_root 301 'touch /var/lib/containers/mark && chown 300000 /var/lib/containers/mark'
 	is "$(stat -c %u "$LG_VAR/ct/301/plain/containers/mark")" 300000 "owner on disk"
 	is "$(stat -c %u "$LG_VAR/ct/301/plain/home/tester")" 1000 "a home on disk"
