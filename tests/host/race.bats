@@ -141,10 +141,11 @@ with_terminal() {
 	done
 }
 
-# layout WHAT COMMAND: what a guest leaves behind for its next start
+# layout WHAT COMMANDS: what a guest leaves behind for its next start; each of these must succeed
 layout() {
 	ct 101
-	in_ct 101 sh -c "$2" || true
+	run in_ct 101 sh -ec "$2"
+	is "$status" 0 "$1: it cannot be left so: $output"
 	lodge stop --fast 101
 	attempt start 101
 	echo "# $1: start gives $status" >&3
@@ -159,14 +160,14 @@ layout() {
 	layout "/etc leads out by dots" "mv /etc /e; ln -s ../../../../../..$CANARY /etc"
 	layout "/etc leads into /proc" "mv /etc /e; ln -s /proc/1/root$CANARY /etc"
 	layout "its files lead out" "rm -f /etc/hosts /etc/hostname /etc/resolv.conf; ln -s $CANARY/hosts /etc/hosts; ln -s $CANARY/hostname /etc/hostname; ln -s $CANARY/resolv.conf /etc/resolv.conf"
-	layout "its files are fifos" "cd /etc && rm -f hosts hostname resolv.conf && mkfifo hosts hostname resolv.conf passwd2 && mv passwd2 passwd"
-	layout "its files are folders" "cd /etc && rm -f hosts hostname && mkdir -p hosts/x hostname/x"
-	layout "the new file's name is taken" "cd /etc && ln -s $CANARY/hosts .lodge.new && mkdir -p resolv.conf/x"
+	layout "its files are fifos" "cd /etc; rm -f hosts hostname resolv.conf; mkfifo hosts hostname resolv.conf passwd2; mv passwd2 passwd"
+	layout "its files are folders" "cd /etc; rm -f hosts hostname; mkdir -p hosts/x hostname/x"
+	layout "the new file's name is taken" "cd /etc; ln -s $CANARY/hosts .lodge.new; rm -f resolv.conf; mkdir -p resolv.conf/x"
 }
 
 @test "what is in the way of the folders that a start mounts on" {
 	layout "/run leads out" "umount -l /run; rm -rf /run; ln -s $CANARY /run"
-	layout "/proc leads out" "mount -t tmpfs x /mnt 2>/dev/null; umount -l /proc; rmdir /proc; ln -s $CANARY /proc"
+	layout "/proc leads out" "umount -l /proc; rmdir /proc; ln -s $CANARY /proc"
 	layout "/dev leads out" "umount -l /dev; rm -rf /dev; ln -s $CANARY /dev"
 	layout "/sys is a file" "umount -l /sys; rmdir /sys; touch /sys"
 	layout "init leads out" "rm -f /sbin/init; ln -s $CANARY/profile /sbin/init"
