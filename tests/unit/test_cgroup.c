@@ -10,10 +10,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cgroup/host.h"
 #include "cgroup/limits.h"
 #include "lib/cleanup.h"
 #include "lib/parse.h"
+#include "tests/unit/test_cgroup_folders.h"
 
 static const char proc_self_cgroup[] =
 	"9:name=systemd:/user.slice\n"
@@ -200,15 +200,12 @@ END_TEST
 
 /* ---- folders that play a cgroup ---- */
 
-static char folder[] = "/tmp/lgtest-cgroup-XXXXXX";
-static struct lg_cg_host host;
-
 static void put(const char *file, const char *text)
 {
 	char path[128];
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/101/%s", folder, file);
+	snprintf(path, sizeof(path), "%s/top/101/%s", folder, file);
 	f = fopen(path, "we");
 	ck_assert_ptr_nonnull(f);
 	ck_assert_int_ge(fputs(text, f), 0);
@@ -221,37 +218,6 @@ static void holds(const char *file, const char *want)
 
 	ck_assert_int_ge(lg_cg_read(host.v2.top, "101", file, text, sizeof(text)), 0);
 	ck_assert_msg(strcmp(text, want) == 0, "%s holds '%s', not '%s'", file, text, want);
-}
-
-static void setup(void)
-{
-	char path[128];
-
-	strcpy(folder + strlen(folder) - 6, "XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	snprintf(path, sizeof(path), "%s/101", folder);
-	ck_assert_int_eq(mkdir(path, 0700), 0);
-	memset(&host, 0, sizeof(host));
-	host.v2.top = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	ck_assert_int_ge(host.v2.top, 0);
-	for (size_t i = 0; i < LG_CG_CTL_COUNT_; i++)
-		host.ctl[i].top = host.v2.top;
-}
-
-static void setup_v1(void)
-{
-	setup();
-	for (size_t i = 0; i < LG_CG_CTL_COUNT_; i++)
-		host.ctl[i].v1 = true;
-}
-
-static void teardown(void)
-{
-	char command[128];
-
-	lg_close(host.v2.top);
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	ck_assert_int_eq(system(command), 0);
 }
 
 static const struct {
@@ -395,7 +361,7 @@ START_TEST(a_missing_file_is_told_from_a_missing_cgroup)
 	set.value[LG_LIMIT_SWAP] = 0;
 	ck_assert_int_eq(lg_limits_apply(&host, "101", &set, &err), -EOPNOTSUPP);
 	ck_assert_ptr_nonnull(strstr(err.msg, "memory.swap.max"));
-	ck_assert_int_eq(lg_limits_apply(&host, "102", &set, &err), -ENOENT);
+	ck_assert_int_eq(lg_limits_apply(&host, "104", &set, &err), -ENOENT);
 	ck_assert_ptr_nonnull(strstr(err.msg, "not running"));
 }
 END_TEST
@@ -446,7 +412,7 @@ static void add_unified(Suite *suite)
 {
 	TCase *tc = tcase_create("unified");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, make_folders, remove_folders);
 	tcase_add_loop_test(tc, unified_files_hold_what_was_asked_for, 0, ARRAY_SIZE(formats));
 	tcase_add_test(tc, a_missing_controller_refuses_only_a_limit);
 	tcase_add_test(tc, a_missing_file_is_told_from_a_missing_cgroup);
@@ -459,7 +425,7 @@ static void add_hybrid(Suite *suite)
 {
 	TCase *tc = tcase_create("hybrid");
 
-	tcase_add_checked_fixture(tc, setup_v1, teardown);
+	tcase_add_checked_fixture(tc, make_folders_v1, remove_folders);
 	tcase_add_loop_test(tc, v1_files_hold_what_was_asked_for, 0, ARRAY_SIZE(formats));
 	tcase_add_test(tc, every_weight_survives_the_way_through_shares);
 	tcase_add_test(tc, v1_memory_and_swap_are_written_together);

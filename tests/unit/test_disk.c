@@ -30,30 +30,14 @@
 #include "lib/file.h"
 #include "lib/parse.h"
 #include "storage/layer.h"
+#include "tests/unit/test_var.h"
 
 #define MIB (UINT64_C(1) << 20)
-
-static char var[64];
-static const struct lg_disk_limit no_limit = { LG_UNLIMITED, LG_UNLIMITED };
 
 static void make_var(void)
 {
 	/* A tmpfs cannot be the place of idmapped layers, /tmp may be one. */
-	snprintf(var, sizeof(var), "/var/tmp/lodge-disk-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(var));
-}
-
-static void remove_var(void)
-{
-	ck_assert_int_eq(lg_remove_tree(AT_FDCWD, var, NULL), 0);
-}
-
-static const char *in_var(const char *rest)
-{
-	static char path[512];
-
-	snprintf(path, sizeof(path), "%s/%s", var, rest);
-	return path;
+	make_var_in("/var/tmp");
 }
 
 static void ok(int r, const struct lg_err *err)

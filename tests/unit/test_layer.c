@@ -15,27 +15,11 @@
 #include "lib/exit.h"
 #include "lib/file.h"
 #include "lib/parse.h"
-
-static char var[64];
-static const struct lg_disk_limit no_limit = { LG_UNLIMITED, LG_UNLIMITED };
+#include "tests/unit/test_var.h"
 
 static void make_var(void)
 {
-	snprintf(var, sizeof(var), "/tmp/lodge-layer-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(var));
-}
-
-static void remove_var(void)
-{
-	ck_assert_int_eq(lg_remove_tree(AT_FDCWD, var, NULL), 0);
-}
-
-static const char *in_var(const char *rest)
-{
-	static char path[512];
-
-	snprintf(path, sizeof(path), "%s/%s", var, rest);
-	return path;
+	make_var_in("/tmp");
 }
 
 static mode_t mode_of(const char *rest)

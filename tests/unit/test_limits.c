@@ -7,7 +7,6 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +14,10 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "cgroup/host.h"
 #include "lib/bits.h"
 #include "lib/cleanup.h"
 #include "lib/parse.h"
+#include "tests/unit/test_cgroup_folders.h"
 
 /* ---- sets ---- */
 
@@ -58,55 +57,24 @@ END_TEST
 
 /* ---- folders ---- */
 
-static char folder[] = "/tmp/lgtest-limits-XXXXXX";
-static struct lg_cg_host host;
 static int sys = -1;
-
-static void run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static void run(const char *fmt, ...)
-{
-	char command[1024];
-	int n = snprintf(command, sizeof(command), "cd %s && ", folder);
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(command + n, sizeof(command) - (size_t)n, fmt, ap);
-	va_end(ap);
-	ck_assert_msg(system(command) == 0, "%s", command);
-}
 
 static void setup(void)
 {
-	memcpy(folder + strlen(folder) - 6, "XXXXXX", 6);
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	run("mkdir -p top/101 top/102 top/103 sys/dev/block");
-	memset(&host, 0, sizeof(host));
-	snprintf(host.name, sizeof(host.name), "top");
-	sys = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	host.v2.top = openat(sys, "top", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	lg_close(sys);
-	ck_assert_int_ge(host.v2.top, 0);
-	for (size_t i = 0; i < LG_CG_CTL_COUNT_; i++)
-		host.ctl[i].top = host.v2.top;
-	sys = -1;
+	make_folders();
+	run("mkdir -p sys/dev/block");
 }
 
 static void setup_v1(void)
 {
-	setup();
-	for (size_t i = 0; i < LG_CG_CTL_COUNT_; i++)
-		host.ctl[i].v1 = true;
+	make_folders_v1();
+	run("mkdir -p sys/dev/block");
 }
 
 static void teardown(void)
 {
-	char command[128];
-
-	lg_close(host.v2.top);
 	sys = lg_close(sys);
-	snprintf(command, sizeof(command), "rm -r %s", folder);
-	ck_assert_int_eq(system(command), 0);
+	remove_folders();
 }
 
 static void holds(const char *name, const char *file, const char *want)

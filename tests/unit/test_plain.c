@@ -13,32 +13,18 @@
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "storage/layer.h"
+#include "tests/unit/test_var.h"
 
-static const struct lg_disk_limit no_limit = { UINT64_MAX, UINT64_MAX };
-static char var[64], rootfs[128];
+static char rootfs[128];
 
 static void make_var(void)
 {
 	struct lg_err err = { 0 };
 
-	snprintf(var, sizeof(var), "/tmp/lodge-plain-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(var));
+	make_var_in("/tmp");
 	snprintf(rootfs, sizeof(rootfs), "%s/rootfs", var);
 	ck_assert_int_eq(mkdir(rootfs, 0755), 0);
 	ck_assert_msg(lg_layer_create(var, 101, &no_limit, &err) == 0, "%s", err.msg);
-}
-
-static void remove_var(void)
-{
-	ck_assert_int_eq(lg_remove_tree(AT_FDCWD, var, NULL), 0);
-}
-
-static const char *in_var(const char *rest)
-{
-	static char path[512];
-
-	snprintf(path, sizeof(path), "%s/%s", var, rest);
-	return path;
 }
 
 static unsigned int bit(const char *name)
