@@ -175,6 +175,14 @@ static const struct {
 	{ "PrivateNetwork=no", false },
 	{ "PrivateUsers=no", false },
 	{ "ProtectHostname=no", false },
+	/* Credentials stand in a ramfs of each service, whose files CRIU does not keep. */
+	{ "LoadCredential=", false },
+	{ "LoadCredentialEncrypted=", false },
+	{ "SetCredential=", false },
+	{ "SetCredentialEncrypted=", false },
+	{ "ImportCredential=", true },
+	/* A file of cgroup2 that is bound over itself, which CRIU takes for the whole hierarchy. */
+	{ "MemoryPressureWatch=off", true },
 	{ "PrivatePIDs=no", true },
 	{ "ProtectControlGroups=no", true },	/* may be a namespace since 257 */
 };
