@@ -39,6 +39,7 @@ enum lg_checkpoint {
 			 * below /dev, in the order of their numbers in the mount) */
 	LG_K_GO,
 	LG_K_ABORT,
+	LG_K_COMMIT,	/* of a dump that is held: from here on the end of the connection is a GO */
 
 	LG_K_MADE = 64,	/* pid: init's */
 	LG_K_TTY,	/* fds: devpts mount, console's master, its /proc, its CPU folder (the last two may be

@@ -175,11 +175,10 @@ static const struct {
 	{ "PrivateNetwork=no", false },
 	{ "PrivateUsers=no", false },
 	{ "ProtectHostname=no", false },
-	/* Credentials stand in a ramfs of each service, whose files CRIU does not keep. */
-	{ "LoadCredential=", false },
-	{ "LoadCredentialEncrypted=", false },
-	{ "SetCredential=", false },
-	{ "SetCredentialEncrypted=", false },
+	/*
+	 * Credentials stand in a ramfs of each service, whose files CRIU does not keep: what is imported by patterns that
+	 * match nothing in most systems is left out. What a unit names itself it gets, and has until the first resume.
+	 */
 	{ "ImportCredential=", true },
 	/* A file of cgroup2 that is bound over itself, which CRIU takes for the whole hierarchy. */
 	{ "MemoryPressureWatch=off", true },

@@ -110,6 +110,13 @@ int lg_net_prepare(struct lg_net *net, const struct lg_net_if *ifc, const char *
  */
 int lg_net_announce(struct lg_net *net, const struct lg_net_if *ifc, int netns_fd, struct lg_err *err);
 
+/**
+ * lg_net_quiet() - set the host's end of an instance's link down, or up again
+ *
+ * While it is down the bridge sends nothing to it, and may learn that its MAC is elsewhere. Missing is fine.
+ */
+void lg_net_quiet(struct lg_net *net, const char *host_name, bool quiet);
+
 /** lg_net_lo_up() - only the loopback interface, for an instance without a network. */
 int lg_net_lo_up(int netns_fd, struct lg_err *err);
 

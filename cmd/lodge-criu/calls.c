@@ -15,9 +15,6 @@
  * mkdirat() of a cgroup below one of the container's own: by the container's root, so that all files in it are his, as if he had
  * made it. CRIU gives him some of them, by a list that is older than the kernel.
  *
- * fchownat() to an id of the range that the container had when it was dumped (LODGE_OWNER_WAS): to that of its range now. Ids of cgroups are
- * the only ones that CRIU writes down as the host sees them.
- *
  * Nothing else about CRIU changes: it is root before and after. A library cannot call another's functions by name
  * and be sure that they are not these, so the calls are made by hand.
  */
@@ -48,7 +45,6 @@ EXPORTED long syscall(long number, ...);
 EXPORTED int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *new_limit,
 		       struct rlimit64 *old_limit);
 EXPORTED int mkdirat(int dir, const char *path, mode_t mode);
-EXPORTED int fchownat(int dir, const char *path, uid_t uid, gid_t gid, int flags);
 EXPORTED int getsockopt(int fd, int level, int name, void *value, socklen_t *len);
 
 static long kernel(long number, const long a[6])
@@ -74,16 +70,11 @@ static long result(long r)
 	return r;
 }
 
-static long number_of(const char *name)
-{
-	const char *text = getenv(name);
-
-	return text ? strtol(text, NULL, 10) : 0;
-}
-
 static long owner(void)
 {
-	return number_of("LODGE_OWNER");
+	const char *text = getenv("LODGE_OWNER");
+
+	return text ? strtol(text, NULL, 10) : 0;
 }
 
 /* The id for files alone. */
@@ -208,18 +199,4 @@ int mkdirat(int dir, const char *path, mode_t mode)
 	if (own)
 		act_as(0);
 	return (int)result(r);
-}
-
-static long moved(long id)
-{
-	long was = number_of("LODGE_OWNER_WAS"), count = number_of("LODGE_COUNT");
-
-	return was && id >= was && id < was + count ? id - was + owner() : id;
-}
-
-int fchownat(int dir, const char *path, uid_t uid, gid_t gid, int flags)
-{
-	const long a[6] = { dir, (long)path, moved((long)uid), moved((long)gid), flags };
-
-	return (int)result(kernel(SYS_fchownat, a));
 }

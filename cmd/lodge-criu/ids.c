@@ -2,7 +2,7 @@
 
 /*
  * The images hold ids as the container sees them, but for the map of its user namespace. Where the container has another
- * range now than when it was dumped, that one image is written anew.
+ * range now than when it was dumped, that one image is written anew, and so are the owners of its cgroups (ids_cgroup.c).
  *
  * The form is CRIU's (images/userns.proto, images/image-desc.c): two magic numbers, the size of one message, and the
  * message, in which field 1 and 2 are the extents of users and groups: { 1: first, 2: lower_first, 3: count }.
@@ -11,8 +11,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -110,20 +108,15 @@ static int rewrite(const char *name, struct lg_err *err)
 				    err);
 }
 
-/* For calls.c, which moves ids of cgroups. */
 static int move(const char *name, struct lg_err *err)
 {
-	char text[16];
 	uint32_t was;
 	int r = read_base(name, &was, err);
 
-	if (r < 0)
+	if (r < 0 || was == job.owner)
 		return r;
-	snprintf(text, sizeof(text), "%u", was);
-	setenv("LODGE_OWNER_WAS", text, 1);
-	snprintf(text, sizeof(text), "%u", job.count);
-	setenv("LODGE_COUNT", text, 1);
-	return was == job.owner ? 0 : rewrite(name, err);
+	r = rewrite(name, err);
+	return r < 0 ? r : ids_move_cgroups(was, err);
 }
 
 int ids_rewrite(struct lg_err *err)

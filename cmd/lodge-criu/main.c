@@ -15,12 +15,13 @@
 #include <unistd.h>
 
 #include "cmd/lodge-criu/criu.h"
+#include "ct/blockers.h"
 #include "ct/checkpoint.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
 #define LOG_LEVEL 4
-#define GHOST_MAX (256u << 20)	/* bytes of an open file without a name; they go into the images */
+#define GHOST_MAX LG_GHOST_LIMIT	/* bytes of an open file without a name; they go into the images */
 
 struct job job = { .images = -1, .root_mount = -1, .host_ns = -1, .nodes = -1 };
 struct lg_msg msg_out;
@@ -90,6 +91,7 @@ static int set_options(struct lg_err *err)
 	criu_set_manage_cgroups_mode(CRIU_CG_MODE_SOFT);
 	criu_set_network_lock(CRIU_NETWORK_LOCK_NFTABLES);
 	criu_set_tcp_established(true);
+	criu_set_tcp_skip_in_flight(true);	/* half-made ones are made again by their clients */
 	criu_set_file_locks(true);
 	criu_set_link_remap(true);
 	criu_set_force_irmap(true);
@@ -98,6 +100,7 @@ static int set_options(struct lg_err *err)
 	criu_set_ghost_limit(GHOST_MAX);
 	criu_add_enable_fs("hugetlb");
 	criu_add_enable_fs("mqueue");
+	criu_add_enable_fs("ramfs");	/* comes back empty: ct/guest.c says what of */
 	notify_init();
 	return 0;
 }

@@ -40,16 +40,20 @@ static uint64_t since_begin_us(void)
 	       (uint64_t)(now.tv_nsec - job.began.tv_nsec) / 1000u;
 }
 
-/* Everything hangs on this answer: the end of the connection is a no. */
+/* Everything hangs on this answer: the end of the connection is a no, unless it was committed. */
 static int hold(void)
 {
 	int r = say(LG_K_HELD, "us", since_begin_us());
+	bool committed = false;
 
 	if (r < 0)
 		return r;
-	r = lg_msg_recv(LG_CHECKPOINT_FD, &answer);
-	lg_msg_drop_fds(&answer);
-	if (r == 1 && answer.kind == LG_K_GO) {
+	do {
+		r = lg_msg_recv(LG_CHECKPOINT_FD, &answer);
+		lg_msg_drop_fds(&answer);
+		committed = committed || (r == 1 && answer.kind == LG_K_COMMIT);
+	} while (r == 1 && answer.kind == LG_K_COMMIT);
+	if ((r == 1 && answer.kind == LG_K_GO) || (r != 1 && committed)) {
 		job.held = true;
 		return 0;
 	}

@@ -23,6 +23,8 @@
 #include <unistd.h>
 
 #include "cmd/lodge-worker/checkpoint.h"
+#include "cmd/lodge-worker/job.h"
+#include "cmd/lodge-worker/migrate.h"
 #include "ct/procfs.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
@@ -32,16 +34,6 @@
 #include "storage/layer.h"
 #include "storage/shift.h"
 #include "storage/template.h"
-
-struct job {
-	const char *var;	/* --var: lg_root.var */
-	const char *data;	/* --data: where the recipes are */
-	bool force;
-	bool mounted;		/* --mounted: stdin is a folder in what is mounted */
-	struct lg_disk_limit disk;	/* --bytes, --inodes */
-	uint32_t ctid, base;	/* --ctid, --base: first id of its own */
-	const char *name;	/* the argument */
-};
 
 struct verb {
 	const char *name;
@@ -128,6 +120,8 @@ static int check_checkpoint(const struct job *job, struct lg_err *err)
 }
 
 static const struct verb verbs[] = {
+	{ "migrate", "--var VAR - <REQUEST", false, true, migrate_send },
+	{ "receive", "--var VAR --socket PATH -", false, true, migrate_receive },
 	{ "checkpoint-check", "--var VAR INIT-PID <CGROUP", false, true, check_checkpoint },
 	{ "disk-prepare", "--var VAR --bytes N [--inodes N]", false, false, disk_prepare },
 	{ "disk-grow", "--var VAR --bytes N [--mounted] CTID", false, true, disk_grow },
@@ -160,6 +154,7 @@ static int parse_job(int argc, char **argv, struct job *job)
 		{ "var", required_argument, NULL, 'v' },
 		{ "data", required_argument, NULL, 'd' },
 		{ "force", no_argument, NULL, 'f' },
+		{ "socket", required_argument, NULL, 's' },
 		{ "mounted", no_argument, NULL, 'm' },
 		{ "bytes", required_argument, NULL, 'b' },
 		{ "inodes", required_argument, NULL, 'i' },
@@ -174,6 +169,8 @@ static int parse_job(int argc, char **argv, struct job *job)
 			job->var = optarg;
 		else if (c == 'd')
 			job->data = optarg;
+		else if (c == 's')
+			job->socket = optarg;
 		else if (c == 'f')
 			job->force = true;
 		else if (c == 'm')

@@ -12,7 +12,7 @@ const struct opt global_opts[] = {
 };
 
 const struct verb *const verbs[] = {
-	&verb_create, &verb_start, &verb_stop, &verb_restart, &verb_suspend, &verb_resume,
+	&verb_create, &verb_start, &verb_stop, &verb_restart, &verb_suspend, &verb_resume, &verb_migrate, &verb_receive,
 	&verb_destroy, &verb_mount,
 	&verb_umount, &verb_list, &verb_show, &verb_status, &verb_stats, &verb_top, &verb_ubc, &verb_why,
 	&verb_checkpoint,

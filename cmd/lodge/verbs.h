@@ -6,7 +6,7 @@
 
 #include "cmd/lodge/cli.h"
 
-extern const struct verb verb_create, verb_start, verb_stop, verb_restart, verb_suspend, verb_resume,
+extern const struct verb verb_create, verb_start, verb_stop, verb_restart, verb_suspend, verb_resume, verb_migrate, verb_receive,
 	verb_destroy,
 	verb_mount, verb_umount, verb_list, verb_show, verb_status, verb_events, verb_exec,
 	verb_enter, verb_console, verb_set, verb_rename, verb_template_list, verb_template_show,

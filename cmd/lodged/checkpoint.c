@@ -132,15 +132,21 @@ static json_t *addresses_json(const struct instance *ct)
 
 int checkpoint_complete(const struct instance *ct, int images, struct lg_err *err)
 {
+	return checkpoint_complete_moved(ct, images, NULL, NULL, err);
+}
+
+int checkpoint_complete_moved(const struct instance *ct, int images, const char *host, const char *token,
+			      struct lg_err *err)
+{
 	lg_autojson json_t *state = NULL;
 	struct utsname uts;
 
 	uname(&uts);
-	state = json_pack("{s:i, s:i, s:s*, s:o, s:I, s:I, s:I, s:s, s:s}", "version", FORMAT, "ctid",
+	state = json_pack("{s:i, s:i, s:s*, s:o, s:I, s:I, s:I, s:s, s:s, s:s*, s:s*}", "version", FORMAT, "ctid",
 			  (int)ct->ctid, "template", lg_conf_get(ct->conf, "OSTEMPLATE"), "addresses",
 			  addresses_json(ct), "id_base", (json_int_t)ct->id_base, "started_at",
 			  (json_int_t)ct->started_at, "suspended_at", (json_int_t)time(NULL), "kernel",
-			  uts.release, "arch", uts.machine);
+			  uts.release, "arch", uts.machine, "moved_to", host, "token", token);
 	if (!state)
 		return lg_fail(err, -ENOMEM, "describe the checkpoint");
 	return lg_json_save(images, STATE, state, true, err);

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/lodged/create.h"
 #include "cmd/lodged/features.h"
 #include "cmd/lodged/limits.h"
 #include "cmd/lodged/lodged.h"
@@ -33,8 +34,10 @@ struct creation {
 	const json_t *ssh_keys;
 	struct instance *ct;
 	bool auto_ip;
+	bool waits;			/* for files that come from elsewhere (import.c) */
 	struct lg_disk_limit disk;
 	json_t *warnings;
+	struct lg_run run;
 };
 
 static int choose_ctid(struct daemon *d, const json_t *params, uint32_t *ret, struct lg_err *err)
@@ -384,6 +387,15 @@ static int check_limits(void *ctx, struct lg_err *err)
 	return r == 0 ? limits_foresee(c->ct, NULL, &limits, err) : r;
 }
 
+/* Until here all of it is gone when this daemon is. */
+static int await_files(void *ctx, struct lg_err *err)
+{
+	struct creation *c = ctx;
+
+	(void)err;
+	return c->waits ? LG_STEP_WAIT : 0;
+}
+
 static const struct lg_step steps[] = {
 	{ "make its layer", make_layer, remove_layer },
 	{ "mark its layer", mark_layer, NULL },
@@ -393,6 +405,7 @@ static const struct lg_step steps[] = {
 	{ "take its addresses", take_addrs, give_back_addrs },
 	{ "install its ssh keys", install_keys, NULL },
 	{ "pin its addresses", pin, unpin },
+	{ "wait for its files", await_files, NULL },
 	{ "write its configuration", save, unlink_conf },
 	{ "unmark its layer", unmark_layer, NULL },
 };
@@ -408,30 +421,90 @@ static int check_disk(struct creation *c, struct lg_err *err)
 	return r < 0 ? r : disk_room_check(c->d, NULL, &c->disk, err);
 }
 
+static int check_all(struct creation *c, struct lg_err *err)
+{
+	int r = check_name_free(c->d, c->conf, err);
+	if (r == 0)
+		r = check_template(c, err);
+	if (r == 0)
+		r = check_ids(c, err);
+	return r == 0 ? check_disk(c, err) : r;
+}
+
+static int run_steps(struct creation *c, struct lg_err *err)
+{
+	lg_run_init(&c->run, steps, ARRAY_SIZE(steps), c);
+	c->run.fail_at = c->d->fail_step;
+	return lg_run_continue(&c->run, err);
+}
+
 /* 1: something has to be waited for; the call comes again. */
 static int create(struct creation *c, struct lg_vcall *call, const json_t *params,
 		  struct lg_err *err)
 {
-	struct lg_run run;
 	int r = choose_ctid(c->d, params, &c->ctid, err);
 
 	if (r == 0)
 		r = read_settings(c, params, err);
 	if (r == 0)
-		r = check_name_free(c->d, c->conf, err);
+		r = check_all(c, err);
 	if (r == 0)
-		r = check_template(c, err);
+		r = disk_prepare(c->d, &c->disk, call, params, api_create, err);
+	return r != 0 ? r : run_steps(c, err);
+}
+
+/* ---- from another host: import.c ---- */
+
+int creation_import(struct daemon *d, uint32_t ctid, struct lg_conf *conf, struct lg_vcall *call,
+		    const json_t *params, struct creation **ret, struct lg_err *err)
+{
+	lg_autojson json_t *wish = json_pack("{s:I}", "ctid", (json_int_t)ctid);
+	struct creation *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c || !wish) {
+		free(c);
+		lg_conf_free(conf);
+		return lg_fail(err, -ENOMEM, "take in a container");
+	}
+	*c = (struct creation){ .d = d, .conf = conf, .waits = true, .warnings = json_array() };
+	r = choose_ctid(d, wish, &c->ctid, err);
 	if (r == 0)
-		r = check_ids(c, err);
+		r = check_all(c, err);
 	if (r == 0)
-		r = check_disk(c, err);
+		r = disk_prepare(d, &c->disk, call, params, api_import_begin, err);
 	if (r == 0)
-		r = disk_prepare(c->d, &c->disk, call, params, err);
-	if (r != 0)
-		return r;
-	lg_run_init(&run, steps, ARRAY_SIZE(steps), c);
-	run.fail_at = c->d->fail_step;
-	return lg_run_continue(&run, err);
+		r = run_steps(c, err);
+	if (r == LG_STEP_WAIT && c->ct) {
+		*ret = c;
+		return 0;
+	}
+	creation_free(c);
+	return r;
+}
+
+int creation_complete(struct creation *c, struct lg_err *err)
+{
+	c->waits = false;
+	return lg_run_continue(&c->run, err);
+}
+
+void creation_undo(struct creation *c)
+{
+	lg_run_undo(&c->run);
+	creation_free(c);
+}
+
+void creation_free(struct creation *c)
+{
+	lg_conf_free(c->conf);
+	json_decref(c->warnings);
+	free(c);
+}
+
+struct instance *creation_instance(const struct creation *c)
+{
+	return c->ct;
 }
 
 /* An error's own text says what is wrong; what it was for is said in front where a number is known. */

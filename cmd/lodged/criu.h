@@ -45,6 +45,10 @@ int checkpoint_open(const struct instance *ct, int *ret, json_t **ret_state, str
 /** checkpoint_complete() - from here on it counts, whatever happens to the host */
 int checkpoint_complete(const struct instance *ct, int images, struct lg_err *err);
 
+/** checkpoint_complete_moved() - likewise, of one that @host may have by now, by @token */
+int checkpoint_complete_moved(const struct instance *ct, int images, const char *host, const char *token,
+			      struct lg_err *err);
+
 /** checkpoint_remove() - it was resumed, or is not wanted any more. Missing is fine. */
 void checkpoint_remove(const struct instance *ct);
 

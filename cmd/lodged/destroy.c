@@ -16,6 +16,7 @@
 #include "cmd/lodged/account.h"
 #include "cmd/lodged/criu.h"
 #include "cmd/lodged/lodged.h"
+#include "cmd/lodged/migrate.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/json.h"
@@ -166,4 +167,19 @@ void api_destroy(struct lg_vcall *call, const json_t *params, void *ctx)
 	} else {
 		destroy_and_end(op);
 	}
+}
+
+void migrate_destroy(struct op *op, json_t *report)
+{
+	struct instance *ct = op->ct;
+	struct lg_err err = { 0 };
+	char kept[320];
+
+	if (destroy(ct, kept, &err) < 0) {
+		json_decref(report);
+		op_fail(op, &err);
+		return;
+	}
+	op_end(op, report);
+	forget(ct);
 }

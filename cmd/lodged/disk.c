@@ -233,7 +233,8 @@ int disk_job(struct daemon *d, struct instance *ct, const char *const *argv, int
 }
 
 int disk_prepare(struct daemon *d, const struct lg_disk_limit *limit, struct lg_vcall *call,
-		 const json_t *params, struct lg_err *err)
+		 const json_t *params,
+		 void (*again)(struct lg_vcall *call, const json_t *params, void *ctx), struct lg_err *err)
 {
 	char bytes[24], inodes[24];
 	const char *argv[] = { "disk-prepare", "--var", d->root.var, "--bytes", bytes,
@@ -251,6 +252,6 @@ int disk_prepare(struct daemon *d, const struct lg_disk_limit *limit, struct lg_
 		argv[5] = "--inodes";
 		argv[6] = inodes;
 	}
-	r = disk_job(d, NULL, argv, -1, call, params, api_create, err);
+	r = disk_job(d, NULL, argv, -1, call, params, again, err);
 	return r < 0 ? r : 1;
 }

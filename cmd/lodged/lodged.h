@@ -86,6 +86,7 @@ struct instance {
 	struct timespec conf_mtime;	/* of the file that conf is */
 	bool unsaved;			/* conf and file may differ until it stops */
 	bool suspending;		/* its end will be the end of a suspend */
+	bool moving;			/* its end will be the end of a move */
 	bool restart_wanted;		/* the guest asked for a reboot, or `restart` stopped it */
 };
 
@@ -145,6 +146,10 @@ struct op {
 	int netns_fd;
 	int wait_sock;
 	sd_event_source *wait_io;
+	/* called in place of an answer, before it is freed; @err: why it failed, or NULL */
+	void (*done)(struct op *op, const struct lg_err *err);
+	bool incoming;			/* from another host: it has no conf file yet */
+	bool hold;			/* of a restore: nothing runs until this is false */
 	json_t *answer;			/* added to the answer; owned */
 	void *arg;
 };
@@ -267,6 +272,9 @@ int worker_run(struct daemon *d, const char *const *argv, worker_line_fn line, w
 /* The same with a stdin for it, borrowed; -1: none. */
 int worker_run_on(struct daemon *d, const char *const *argv, int stdin_fd, worker_line_fn line,
 		  worker_end_fn end, void *arg, struct lg_err *err);
+/* And with a descriptor 3, borrowed; -1: none. */
+int worker_run_with(struct daemon *d, const char *const *argv, int stdin_fd, int extra_fd,
+		    worker_line_fn line, worker_end_fn end, void *arg, struct lg_err *err);
 void empty_trash(struct daemon *d);
 
 /* ---- disk.c ---- */
@@ -296,14 +304,21 @@ int disk_job(struct daemon *d, struct instance *ct, const char *const *argv, int
 	     struct lg_vcall *call, const json_t *params,
 	     void (*again)(struct lg_vcall *call, const json_t *params, void *ctx),
 	     struct lg_err *err);
-/* The image that a new layer is copied from is not there: 1 and @call is answered later. */
+/* The image that a new layer is copied from is not there: 1 and @call is answered later, by @again. */
 int disk_prepare(struct daemon *d, const struct lg_disk_limit *limit, struct lg_vcall *call,
-		 const json_t *params, struct lg_err *err);
+		 const json_t *params,
+		 void (*again)(struct lg_vcall *call, const json_t *params, void *ctx), struct lg_err *err);
 
 /* ---- the API, one file per group ---- */
 void api_create(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_start(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_stop(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_import_offer(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_import_begin(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_import_restore(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_import_go(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_import_query(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_migrate(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_suspend(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_resume(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_restart(struct lg_vcall *call, const json_t *params, void *ctx);

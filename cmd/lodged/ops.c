@@ -43,6 +43,8 @@ void op_end(struct op *op, json_t *answer)
 
 	if (op->answer && answer)
 		json_object_update(answer, op->answer);
+	if (op->done)
+		op->done(op, NULL);
 	/* Freed first: the answer shows the instance, which is not busy any more. */
 	op_free(op);
 	if (call) {
@@ -59,6 +61,8 @@ void op_fail(struct op *op, const struct lg_err *err)
 	struct lg_err copy = *err;
 
 	lg_log(LG_LOG_WARN, "%s %s: %s", op->verb, instance_label(op->ct), copy.msg);
+	if (op->done)
+		op->done(op, &copy);
 	op_free(op);
 	if (call) {
 		lg_vcall_fail(call, &copy);

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 #include "cmd/lodged/devices.h"
+#include "cmd/lodged/import.h"
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/lxcfs.h"
 #include "cmd/lodged/suspend.h"
@@ -288,7 +289,9 @@ static void handle(struct shim *shim, struct lg_msg *m)
 			suspend_lent(shim->ct, m);
 		break;
 	case LG_P_HELD:
-		break;	/* of a resume, which said GO before */
+		if (shim->ct && shim->ct->op && shim->ct->op->hold)
+			import_held(shim->ct);
+		break;
 	case LG_P_DEVICES:
 		if (shim->ct)
 			devices_changed(shim->ct, m);

@@ -44,7 +44,7 @@ static int check_conf(void *ctx, struct lg_err *err)
 	uint64_t disabled = 0;
 	uint32_t features;
 
-	if (instance_reload_if_changed(ct, err) < 0)
+	if (!op->incoming && instance_reload_if_changed(ct, err) < 0)
 		return err->code;
 	template = lg_conf_get(ct->conf, "OSTEMPLATE");
 	if (!op->force && lg_setting_value(ct->conf, "disabled", 0, &disabled, err) == 0 && disabled)
@@ -319,6 +319,8 @@ static int release_init(void *ctx, struct lg_err *err)
 	}
 	if (op->running)
 		return 0;
+	if (op->hold)
+		return LG_STEP_WAIT;
 	lg_msg_init(&m, LG_P_GO);
 	r = lg_msg_send(op->shim->sock, &m);
 	return r < 0 ? lg_fail(err, r, "speak to the shim") : LG_STEP_WAIT;

@@ -204,6 +204,9 @@ void instance_gone(struct instance *ct)
 	if (was_running && ct->suspending) {
 		snprintf(ct->last_exit, sizeof(ct->last_exit), "suspended");
 		emit_event(ct->d, "suspended", ct, NULL);
+	} else if (was_running && ct->moving) {
+		snprintf(ct->last_exit, sizeof(ct->last_exit), "moved to another host");
+		emit_event(ct->d, "moved", ct, NULL);
 	} else if (was_running) {
 		describe_exit(ct, known, status);
 		if (known && WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP)
@@ -211,6 +214,7 @@ void instance_gone(struct instance *ct)
 		emit_event(ct->d, "stopped", ct, "%s", ct->last_exit);
 	}
 	ct->suspending = false;
+	ct->moving = false;
 	/* Whatever is left in there (its shim was killed) goes too. */
 	sweep_cgroup(ct);
 }

@@ -16,6 +16,7 @@
 
 #include "cmd/lodged/criu.h"
 #include "cmd/lodged/lodged.h"
+#include "cmd/lodged/migrate.h"
 #include "cmd/lodged/suspend.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
@@ -132,7 +133,7 @@ void suspend_lent(struct instance *ct, struct lg_msg *m)
 	struct lg_err err = { 0 };
 	int root;
 
-	if (!op || op->then != suspend_over || !op->arg)
+	if (migrate_lent(ct, m) || !op || op->then != suspend_over || !op->arg)
 		return;
 	if (lg_msg_get(m, "error")) {
 		lg_msg_get_err(m, &err);

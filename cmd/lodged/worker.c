@@ -22,7 +22,7 @@ struct worker {
 	pid_t pid;
 	int out;
 	sd_event_source *io;
-	char line[1024];
+	char line[8192];
 	size_t len;
 	struct lg_err err;
 	worker_line_fn on_line;
@@ -85,12 +85,13 @@ static int on_output(sd_event_source *s, int fd, uint32_t revents, void *arg)
 	return 0;
 }
 
-static int spawn_worker(struct worker *w, const char *const *args, int stdin_fd, struct lg_err *err)
+static int spawn_worker(struct worker *w, const char *const *args, int stdin_fd, int extra_fd,
+			struct lg_err *err)
 {
 	const char *argv[ARGS_MAX + 2];
 	lg_autoclose int in = -1, out = -1;
-	int fds[3] = { stdin_fd, -1, STDERR_FILENO }, pipefd[2];
-	struct lg_spawn spawn = { .fds = fds, .nfds = 3 };
+	int fds[4] = { stdin_fd, -1, STDERR_FILENO, extra_fd }, pipefd[2];
+	struct lg_spawn spawn = { .fds = fds, .nfds = extra_fd < 0 ? 3u : 4u };
 	char path[300];
 	size_t n = 0;
 
@@ -125,6 +126,12 @@ int worker_run(struct daemon *d, const char *const *argv, worker_line_fn line, w
 int worker_run_on(struct daemon *d, const char *const *argv, int stdin_fd, worker_line_fn line,
 		  worker_end_fn end, void *arg, struct lg_err *err)
 {
+	return worker_run_with(d, argv, stdin_fd, -1, line, end, arg, err);
+}
+
+int worker_run_with(struct daemon *d, const char *const *argv, int stdin_fd, int extra_fd,
+		    worker_line_fn line, worker_end_fn end, void *arg, struct lg_err *err)
+{
 	struct worker *w = calloc(1, sizeof(*w));
 	int r;
 
@@ -134,7 +141,7 @@ int worker_run_on(struct daemon *d, const char *const *argv, int stdin_fd, worke
 	w->on_line = line;
 	w->on_end = end;
 	w->arg = arg;
-	r = spawn_worker(w, argv, stdin_fd, err);
+	r = spawn_worker(w, argv, stdin_fd, extra_fd, err);
 	if (r < 0) {
 		free(w);
 		return r;

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The side that a container leaves; migrate.h has the story. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd/lodge-worker/job.h"
+#include "cmd/lodge-worker/migrate.h"
+#include "ct/migrate.h"
+#include "lib/cleanup.h"
+#include "lib/conf.h"
+#include "lib/exit.h"
+#include "lib/json.h"
+#include "lib/msg.h"
+#include "storage/template.h"
+#include "storage/transfer.h"
+
+#define REQUEST_MAX (1u << 20)
+#define LIVE_PASSES 3u		/* of the layer while it runs; fewer when little changes */
+#define LITTLE (1u << 20)	/* bytes that a pass may leave to the last one */
+#define ASK_S 60u		/* how long an other side that went silent is asked */
+#define RECEIVE "lodge receive"
+
+struct move {
+	const struct job *job;
+	json_t *request;		/* of lodged: parameters of the verb, and what it adds */
+	struct lg_conf *conf;
+	const char *host, *remote;
+	const json_t *words;
+	bool live, running, suspended;
+	uint32_t there;			/* its number there */
+	char token[33];
+	struct ssh ssh;
+	struct lg_transfer_index *index;
+	int layer;
+	bool committed, went;
+	uint64_t frozen_us, running_us;	/* monotonic clock */
+	json_t *stages, *notes, *blockers;
+	struct lg_msg msg;
+};
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
+}
+
+/* ---- lodged here ---- */
+
+/* Ask for something; @ret_fd, the caller's, where the answer has one. */
+static int ask_lodged(struct move *m, uint32_t kind, int *ret_fd, struct lg_err *err)
+{
+	int r;
+
+	lg_msg_init(&m->msg, kind);
+	if (kind == LG_M_COMMIT)
+		lg_msg_put(&m->msg, "token", m->token);
+	r = lg_msg_send(LG_MIGRATE_FD, &m->msg);
+	if (r == 0)
+		r = lg_msg_recv(LG_MIGRATE_FD, &m->msg);
+	if (r != 1)
+		return lg_fail(err, r < 0 ? r : -EPIPE, "ask lodged");
+	if (m->msg.kind == LG_M_FAILED) {
+		lg_msg_drop_fds(&m->msg);
+		return lg_msg_get_err(&m->msg, err);
+	}
+	if (ret_fd)
+		*ret_fd = lg_msg_take_fd(&m->msg, 0);
+	lg_msg_drop_fds(&m->msg);
+	return 0;
+}
+
+/* ---- stages ---- */
+
+static int offer(struct move *m, struct lg_err *err);
+static int send_template(struct move *m, struct lg_err *err);
+static int begin(struct move *m, struct lg_err *err);
+static int send_layer_live(struct move *m, struct lg_err *err);
+static int freeze(struct move *m, struct lg_err *err);
+static int send_layer_last(struct move *m, struct lg_err *err);
+static int send_images(struct move *m, struct lg_err *err);
+static int restore(struct move *m, struct lg_err *err);
+static int commit(struct move *m, struct lg_err *err);
+static int go(struct move *m, struct lg_err *err);
+
+/* clang-format off */
+static const struct stage {
+	const char *name;
+	int (*run)(struct move *m, struct lg_err *err);
+	const char *progress;	/* NULL: too short to be told of */
+} stages[] = {
+	{ "preflight",	offer,		 "asking the other host" },
+	{ "template",	send_template,	 NULL },
+	{ "prepare",	begin,		 NULL },
+	{ "files",	send_layer_live, "sending its files" },
+	{ "freeze",	freeze,		 "freezing it" },
+	{ "last files",	send_layer_last, NULL },
+	{ "memory",	send_images,	 "sending its memory" },
+	{ "restore",	restore,	 "restoring it there" },
+	{ "commit",	commit,		 NULL },
+	{ "go",		go,		 NULL },
+};
+/* clang-format on */
+
+static uint64_t stage_bytes;	/* what the stage that runs has sent */
+
+static int add_texts(json_t *list, const json_t *from)
+{
+	json_t *text;
+	size_t i;
+
+	json_array_foreach((json_t *)(uintptr_t)from, i, text)
+		if (json_is_string(text))
+			json_array_append(list, text);
+	return 0;
+}
+
+static int offer(struct move *m, struct lg_err *err)
+{
+	const char *template = lg_conf_get(m->conf, "OSTEMPLATE");
+	struct lg_template t = { 0 };
+	lg_autojson json_t *answer = NULL;
+	int r = template ? lg_template_load(m->job->var, template, &t, err) : -ENOENT;
+
+	if (r < 0)
+		return r;
+	r = wire_ask(&m->ssh.wire,
+		     json_pack("{s:s, s:I, s:O, s:s, s:b}", "op", "offer", "ctid", (json_int_t)m->there,
+			       "conf", json_object_get(m->request, "conf"), "digest", t.digest, "live",
+			       m->live), &answer, err);
+	if (r < 0)
+		return r;
+	add_texts(m->blockers, json_object_get(answer, "blockers"));
+	add_texts(m->notes, json_object_get(answer, "notes"));
+	if (lg_json_bool(answer, "need_template", false))
+		json_object_set_new(m->request, "need_template", json_true());
+	return 0;
+}
+
+static int send_template(struct move *m, struct lg_err *err)
+{
+	const char *name = lg_conf_get(m->conf, "OSTEMPLATE");
+	struct lg_template t;
+	int r;
+
+	if (!lg_json_bool(m->request, "need_template", false))
+		return 0;
+	r = lg_template_load(m->job->var, name, &t, err);
+	if (r < 0)
+		return r;
+	printf("P sending the template %s\n", name);
+	r = wire_send(&m->ssh.wire, json_pack("{s:s, s:s, s:s}", "op", "template", "name", name, "digest",
+					      t.digest), err);
+	if (r == 0)
+		r = lg_transfer_send_template(m->job->var, name, m->ssh.wire.out, NULL, err);
+	return r < 0 ? r : wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "done"), NULL, err);
+}
+
+static int begin(struct move *m, struct lg_err *err)
+{
+	uint8_t random[16];
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		return lg_fail(err, -errno, "make a token");
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(m->token + 2 * i, 3, "%02x", random[i]);
+	return wire_ask(&m->ssh.wire,
+			json_pack("{s:s, s:I, s:O, s:s, s:b, s:b}", "op", "begin", "ctid",
+				  (json_int_t)m->there, "conf", json_object_get(m->request, "conf"),
+				  "token", m->token, "live", m->live || m->suspended, "start",
+				  m->running && !m->live), NULL, err);
+}
+
+static int send_pass(struct move *m, bool frozen, uint64_t *ret_bytes, struct lg_err *err)
+{
+	struct lg_transfer_send how = { .frozen = frozen };
+	struct lg_transfer_index *next = NULL;
+	struct lg_transfer_sent sent = { 0 };
+	int r = wire_send(&m->ssh.wire, json_pack("{s:s}", "op", "layer"), err);
+
+	if (r == 0)
+		r = lg_transfer_send(m->layer, m->index, m->ssh.wire.out, &how, &sent,
+				     frozen ? NULL : &next, err);
+	if (r == 0)
+		r = wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "done"), NULL, err);
+	if (r < 0) {
+		lg_transfer_index_free(next);
+		return r;
+	}
+	lg_transfer_index_free(m->index);
+	m->index = next;
+	*ret_bytes = sent.sent.bytes;
+	stage_bytes += sent.sent.bytes;
+	return 0;
+}
+
+static int send_layer_live(struct move *m, struct lg_err *err)
+{
+	uint64_t bytes = UINT64_MAX;
+	int r = 0;
+
+	if (!m->running)
+		return 0;
+	r = ask_lodged(m, LG_M_LAYER, &m->layer, err);
+	for (unsigned int i = 0; r == 0 && i < LIVE_PASSES && bytes > LITTLE; i++)
+		r = send_pass(m, false, &bytes, err);
+	return r;
+}
+
+static int freeze(struct move *m, struct lg_err *err)
+{
+	int images = -1, r;
+
+	if (!m->running)
+		return 0;
+	if (!m->live) {
+		printf("P shutting it down\n");
+		r = ask_lodged(m, LG_M_STOP, NULL, err);
+		m->layer = lg_close(m->layer);
+		return r;
+	}
+	r = ask_lodged(m, LG_M_FREEZE, &images, err);
+	if (r < 0)
+		return r;
+	m->frozen_us = lg_msg_get_u64(&m->msg, "us", now_us());
+	json_object_set_new(m->request, "images", json_integer(images));
+	return 0;
+}
+
+static int send_layer_last(struct move *m, struct lg_err *err)
+{
+	uint64_t bytes;
+	int r = m->layer >= 0 ? 0 : ask_lodged(m, LG_M_LAYER, &m->layer, err);
+
+	return r < 0 ? r : send_pass(m, true, &bytes, err);
+}
+
+static bool is_image(const char *name)
+{
+	size_t n = strlen(name);
+
+	return strncmp(name, "lodge.", 6) == 0 || (n > 4 && strcmp(name + n - 4, ".img") == 0);
+}
+
+static int send_image(struct move *m, int dir, const char *name, struct lg_err *err)
+{
+	lg_autoclose int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return lg_fail(err, -errno, "open the image '%s'", name);
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	r = wire_send(&m->ssh.wire, json_pack("{s:s, s:s, s:I}", "op", "image", "name", name, "size",
+					      (json_int_t)st.st_size), err);
+	return r < 0 ? r : wire_send_file(&m->ssh.wire, fd, (uint64_t)st.st_size, &stage_bytes, err);
+}
+
+static int send_images(struct move *m, struct lg_err *err)
+{
+	int fd = (int)lg_json_int(m->request, "images", -1), r = 0;
+	lg_autodir DIR *dir = NULL;
+	struct dirent *e;
+
+	if (m->suspended) {
+		char path[300];
+
+		snprintf(path, sizeof(path), "%s/checkpoint/%" PRId64, m->job->var,
+			 lg_json_int(m->request, "ctid", 0));
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0)
+			return lg_fail(err, -errno, "open '%s'", path);
+	}
+	if (fd < 0)
+		return 0;
+	dir = fdopendir(fd);
+	if (!dir)
+		return lg_fail(err, -errno, "look at the images");
+	while (r == 0 && (e = readdir(dir)))
+		if (is_image(e->d_name))
+			r = send_image(m, fd, e->d_name, err);
+	return r < 0 ? r : wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "images"), NULL, err);
+}
+
+static int restore(struct move *m, struct lg_err *err)
+{
+	return m->live ? wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "restore"), NULL, err) : 0;
+}
+
+static int commit(struct move *m, struct lg_err *err)
+{
+	int r = ask_lodged(m, LG_M_COMMIT, NULL, err);
+
+	m->committed = r == 0;
+	return r;
+}
+
+static int go(struct move *m, struct lg_err *err)
+{
+	int r = wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "go"), NULL, err);
+
+	m->running_us = now_us();
+	m->went = r == 0;
+	return r;
+}
+
+/* ---- when "go" was not answered ---- */
+
+/* 1: it is there; 0: it is not, and never will be; negative: nobody says. */
+static int query_once(struct move *m, struct lg_err *err)
+{
+	lg_autojson json_t *answer = NULL;
+	int r = ssh_open(&m->ssh, m->words, m->host, m->remote, err);
+
+	if (r < 0)
+		return r;
+	r = wire_ask(&m->ssh.wire, json_pack("{s:s, s:s}", "op", "query", "token", m->token), &answer,
+		     err);
+	ssh_close(&m->ssh, NULL);
+	return r < 0 ? r : lg_json_bool(answer, "here", false);
+}
+
+static int find_out(struct move *m, struct lg_err *err)
+{
+	struct lg_err first = *err, last = { 0 };
+	uint64_t until = now_us() + ASK_S * 1000000u;
+	int r;
+
+	ssh_close(&m->ssh, &first);
+	do {
+		printf("P asking the other host whether it has it\n");
+		last = (struct lg_err){ 0 };
+		r = query_once(m, &last);
+		if (r < 0)
+			usleep(500000);
+	} while (r < 0 && now_us() < until);
+	*err = (struct lg_err){ 0 };
+	if (r == 1) {
+		m->went = true;
+		return 0;
+	}
+	if (r == 0) {
+		ask_lodged(m, LG_M_BACK, NULL, NULL);
+		*err = first;
+		return first.code;
+	}
+	return lg_refuse(err, -EHOSTUNREACH, 0,
+			 "the connection ended (%.150s) when it was about to go on there, and %s does not say whether it "
+			 "has it (%.100s): it stays suspended here. If it does not run there, resume it with --force",
+			 first.msg, m->host, last.msg);
+}
+
+/* ---- all of it ---- */
+
+static int run_stage(struct move *m, const struct stage *s, struct lg_err *err)
+{
+	uint64_t start = now_us();
+	json_t *entry;
+	int r;
+
+	stage_bytes = 0;
+	if (s->progress)
+		printf("P %s\n", s->progress);
+	r = s->run(m, err);
+	entry = json_pack("{s:s, s:I}", "name", s->name, "us", (json_int_t)(now_us() - start));
+	if (stage_bytes)
+		json_object_set_new(entry, "bytes", json_integer((json_int_t)stage_bytes));
+	json_array_append_new(m->stages, entry);
+	return r < 0 ? lg_within(err, r, "%s", s->name) : 0;
+}
+
+static int run_stages(struct move *m, struct lg_err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
+		int r = run_stage(m, &stages[i], err);
+
+		if (r < 0)
+			return r;
+		if (i == 0 && (json_array_size(m->blockers) || lg_json_bool(m->request, "dry_run", false)))
+			return 0;
+	}
+	return 0;
+}
+
+static int read_request(struct move *m, struct lg_err *err)
+{
+	lg_autofree char *text = calloc(1, REQUEST_MAX);
+	const char *conf;
+	size_t n = text ? fread(text, 1, REQUEST_MAX - 1, stdin) : 0;
+
+	m->request = n ? json_loads(text, 0, NULL) : NULL;
+	conf = lg_json_str(m->request, "conf");
+	m->host = lg_json_str(m->request, "host");
+	if (!conf || !m->host)
+		return lg_refuse(err, -EINVAL, 0, "migrate wants a request on its stdin");
+	m->remote = lg_json_str(m->request, "remote");
+	if (!m->remote)
+		m->remote = RECEIVE;
+	m->words = json_object_get(m->request, "ssh");
+	m->running = lg_json_bool(m->request, "running", false);
+	m->suspended = lg_json_bool(m->request, "suspended", false);
+	m->live = m->running && lg_json_bool(m->request, "live", false);
+	m->there = (uint32_t)lg_json_int(m->request, "new_id", 0);
+	if (!m->there)
+		m->there = (uint32_t)lg_json_int(m->request, "ctid", 0);
+	return lg_conf_parse(conf, strlen(conf), &m->conf, err);
+}
+
+static void report(struct move *m)
+{
+	lg_autojson json_t *all = json_pack("{s:b, s:O, s:O, s:O}", "moved", m->went, "blockers",
+					    m->blockers, "notes", m->notes, "stages", m->stages);
+	lg_autofree char *text = NULL;
+
+	if (m->went && m->live && m->running_us > m->frozen_us)
+		json_object_set_new(all, "downtime_us",
+				    json_integer((json_int_t)(m->running_us - m->frozen_us)));
+	text = json_dumps(all, JSON_COMPACT);
+	if (text)
+		printf("P R %s\n", text);
+}
+
+int migrate_send(const struct job *job, struct lg_err *err)
+{
+	struct move m = { .job = job, .layer = -1, .stages = json_array(), .notes = json_array(),
+			  .blockers = json_array() };
+	int r = read_request(&m, err);
+
+	signal(SIGPIPE, SIG_IGN);
+	fcntl(LG_MIGRATE_FD, F_SETFD, FD_CLOEXEC);
+	if (r == 0) {
+		printf("P connecting to %s\n", m.host);
+		r = ssh_open(&m.ssh, m.words, m.host, m.remote, err);
+	}
+	if (r < 0)
+		return r;
+	r = run_stages(&m, err);
+	if (r < 0 && m.committed && !m.went)
+		r = find_out(&m, err);
+	else
+		ssh_close(&m.ssh, r < 0 ? err : NULL);
+	if (r == 0 && m.went)
+		r = ask_lodged(&m, LG_M_MOVED, NULL, err);
+	if (r == 0)
+		report(&m);
+	return r;
+}

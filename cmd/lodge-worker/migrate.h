@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LODGE_WORKER_MIGRATE_H
+#define LODGE_WORKER_MIGRATE_H
+
+/*
+ * A move of a container to another host.
+ *
+ * How it works: `lodge-worker migrate`, a child of lodged here, starts one ssh, which starts `lodge receive` there, which is
+ * `lodge-worker receive`. They talk over its streams: JSON objects with their length in front, and between them raw data whose end
+ * is known. What only a daemon may do each asks of its own.
+ *
+ *	here (container)		there
+ *	offer ------------------------> ImportOffer	what is in the way, is the template there?
+ *	template ---------------------> into the store	(only if it is not)
+ *	begin ------------------------> ImportBegin	an empty layer, held by an open call
+ *	layer ------------------------> its files, while it runs; again until little changes
+ *	LG_M_FREEZE: nothing runs
+ *	layer, images ----------------> what has changed, its memory
+ *	restore ----------------------> ImportRestore	everything is there, nothing runs
+ *	LG_M_COMMIT: it is theirs to decide
+ *	go ---------------------------> ImportGo	written down, runs
+ *	LG_M_MOVED: destroyed
+ *
+ * Everything before COMMIT can fail anywhere: this process ends, and the container runs on where it is, as it was only held. What was made
+ * there is undone when the connection ends. Behind COMMIT the other side is asked, over a new connection, whether
+ * it has taken the container (`query`); if not, by the same question, it never will, and it runs on here. If nobody answers,
+ * it stays here, suspended: two of it would be worse than none for a while.
+ *
+ * Without `live` the container is shut down in place of FREEZE, and started there.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/err.h"
+
+/* ---- wire.c ---- */
+
+struct wire {
+	int in, out;		/* blocking */
+};
+
+/** wire_send() - one object; @obj is taken over. -EPIPE: the other side is gone. */
+int wire_send(const struct wire *w, json_t *obj, struct lg_err *err);
+
+/** wire_recv() - the next one, the caller's. -EPIPE at the end; -EBADMSG for what is none. */
+int wire_recv(const struct wire *w, json_t **ret, struct lg_err *err);
+
+/** wire_ask() - send, and hear the answer: an error object is made into @err. @ret may be NULL. */
+int wire_ask(const struct wire *w, json_t *obj, json_t **ret, struct lg_err *err);
+
+/** wire_send_file() - @size bytes of @fd from its beginning; *@total grows by them */
+int wire_send_file(const struct wire *w, int fd, uint64_t size, uint64_t *total, struct lg_err *err);
+
+/** wire_recv_file() - @size bytes into @fd */
+int wire_recv_file(const struct wire *w, int fd, uint64_t size, struct lg_err *err);
+
+/* ---- ssh.c ---- */
+
+struct ssh {
+	struct wire wire;
+	pid_t pid;
+	int errors;		/* what it says on stderr */
+};
+
+/** ssh_open() - run @words (NULL: "ssh"), @host, @remote, and wait until the other side's program answers */
+int ssh_open(struct ssh *s, const json_t *words, const char *host, const char *remote, struct lg_err *err);
+
+/** ssh_close() - end it. @err, if it has a code, gets what ssh said last. */
+void ssh_close(struct ssh *s, struct lg_err *err);
+
+/* ---- migrate.c, receive.c ---- */
+
+struct job;
+
+int migrate_send(const struct job *job, struct lg_err *err);
+int migrate_receive(const struct job *job, struct lg_err *err);
+
+#endif

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * The side that a container comes to: started by ssh, it does what the other side asks for and ends with the connection. migrate.h
+ * has the story. The other host is trusted with what it may do by its key anyhow, and with nothing by accident: names are checked,
+ * sizes have maxima, and files are received as a stranger's (storage/transfer.h).
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/lodge-worker/job.h"
+#include "cmd/lodge-worker/migrate.h"
+#include "ct/migrate.h"
+#include "lib/cleanup.h"
+#include "lib/json.h"
+#include "lib/varlink.h"
+#include "storage/layer.h"
+#include "storage/plain.h"
+#include "storage/transfer.h"
+
+#define IMAGES_MAX 100000u
+
+struct receiver {
+	const struct job *job;
+	struct wire wire;
+	struct lg_vclient *hold;	/* ImportBegin; open as long as it is wanted */
+	struct lg_vclient *calls;
+	uint32_t ctid;			/* 0: not begun */
+	char token[80];
+	int layer;
+	struct lg_transfer_mark mark;
+	unsigned int images;
+};
+
+/* A method of our lodged; the fields of @from that are named go along. */
+static int call(struct receiver *rv, const char *method, json_t *params, json_t **ret, struct lg_err *err)
+{
+	int r = rv->calls ? 0 : lg_vclient_connect(rv->job->socket, &rv->calls, err);
+
+	if (r < 0) {
+		json_decref(params);
+		return r;
+	}
+	r = lg_vclient_call(rv->calls, method, params, ret, err);
+	if (r < 0) {
+		/* The next one is not to suffer from a lodged that went away. */
+		lg_vclient_free(rv->calls);
+		rv->calls = NULL;
+	}
+	return r;
+}
+
+static json_t *pick(const json_t *from, const char *const *names)
+{
+	json_t *obj = json_object();
+
+	for (; *names; names++)
+		if (json_object_get(from, *names))
+			json_object_set(obj, *names, json_object_get(from, *names));
+	return obj;
+}
+
+/* ---- one function for each "op" ---- */
+
+static int take_offer(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	static const char *const names[] = { "ctid", "conf", "digest", "live", "facts", NULL };
+
+	return call(rv, "io.lodge.ImportOffer", pick(m, names), ret, err);
+}
+
+static int take_template(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	const char *name = lg_json_str(m, "name"), *digest = lg_json_str(m, "digest");
+
+	(void)ret;
+	if (!name || !digest)
+		return lg_refuse(err, -EBADMSG, 0, "a template without a name");
+	return lg_transfer_receive_template(rv->job->var, name, digest, rv->wire.in, NULL, err);
+}
+
+static int take_begin(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	static const char *const names[] = { "ctid", "conf", "token", "live", "start", NULL };
+	const char *token = lg_json_str(m, "token");
+	int r;
+
+	if (rv->hold || !token)
+		return lg_refuse(err, -EBADMSG, 0, "a second beginning, or one without a token");
+	r = lg_vclient_connect(rv->job->socket, &rv->hold, err);
+	if (r == 0)
+		r = lg_vclient_send(rv->hold, "io.lodge.ImportBegin", pick(m, names), true, NULL, 0, err);
+	if (r == 0)
+		r = lg_vclient_recv(rv->hold, ret, err);
+	if (r < 0)
+		return r;
+	rv->ctid = (uint32_t)lg_json_int(*ret, "ctid", 0);
+	snprintf(rv->token, sizeof(rv->token), "%s", token);
+	rv->layer = lg_layer_open(rv->job->var, rv->ctid, err);
+	return rv->layer < 0 ? rv->layer : 0;
+}
+
+static int take_layer(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	(void)m;
+	(void)ret;
+	if (rv->layer < 0)
+		return lg_refuse(err, -EBADMSG, 0, "files without a beginning");
+	return lg_transfer_receive(rv->wire.in, rv->layer, NULL, &rv->mark, err);
+}
+
+static bool name_is_sound(const char *name)
+{
+	return name && *name && *name != '.' && !strchr(name, '/') && strlen(name) < 200;
+}
+
+static int take_image(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	const char *name = lg_json_str(m, "name");
+	int64_t size = lg_json_int(m, "size", -1);
+	lg_autoclose int fd = -1;
+	char path[600];
+
+	(void)ret;
+	if (!rv->ctid || !name_is_sound(name) || size < 0 || rv->images++ == IMAGES_MAX)
+		return lg_refuse(err, -EBADMSG, 0, "a bad image");
+	snprintf(path, sizeof(path), "%s/checkpoint/%u/%s", rv->job->var, rv->ctid, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return lg_fail(err, -errno, "make '%s'", path);
+	return wire_recv_file(&rv->wire, fd, (uint64_t)size, err);
+}
+
+/* What was received is not to be in use by us when it is mounted. */
+static int let_layer_go(struct receiver *rv, struct lg_err *err)
+{
+	int r = 0;
+
+	if (rv->layer >= 0)
+		r = lg_plain_mark(rv->job->var, rv->ctid, rv->layer, err);
+	rv->layer = lg_close(rv->layer);
+	return r;
+}
+
+static int take_restore(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	int r = let_layer_go(rv, err);
+
+	(void)m;
+	return r < 0 ? r : call(rv, "io.lodge.ImportRestore", json_pack("{s:s}", "token", rv->token), ret,
+				err);
+}
+
+static int take_go(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	int r = let_layer_go(rv, err);
+
+	(void)m;
+	(void)ret;
+	return r < 0 ? r : call(rv, "io.lodge.ImportGo", json_pack("{s:s}", "token", rv->token), NULL, err);
+}
+
+static int take_query(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	static const char *const names[] = { "token", NULL };
+
+	return call(rv, "io.lodge.ImportQuery", pick(m, names), ret, err);
+}
+
+static int nothing(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	(void)rv;
+	(void)m;
+	(void)ret;
+	(void)err;
+	return 0;
+}
+
+/* clang-format off */
+static const struct op {
+	const char *name;
+	int (*run)(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err);
+	bool silent;	/* more follows: it is answered at "done" or "images" */
+} ops[] = {
+	{ "offer",	take_offer,	false },
+	{ "template",	take_template,	true },
+	{ "begin",	take_begin,	false },
+	{ "layer",	take_layer,	true },
+	{ "done",	nothing,	false },
+	{ "image",	take_image,	true },
+	{ "images",	nothing,	false },
+	{ "restore",	take_restore,	false },
+	{ "go",		take_go,	false },
+	{ "query",	take_query,	false },
+};
+/* clang-format on */
+
+static const struct op *find_op(const json_t *m)
+{
+	const char *name = lg_json_str(m, "op");
+
+	for (size_t i = 0; name && i < ARRAY_SIZE(ops); i++)
+		if (strcmp(ops[i].name, name) == 0)
+			return &ops[i];
+	return NULL;
+}
+
+static int refuse(struct receiver *rv, const struct lg_err *err)
+{
+	return wire_send(&rv->wire, json_pack("{s:o, s:i, s:i}", "error", lg_varlink_text(err->msg),
+					      "errno", -err->code, "exit", err->exit_code), NULL);
+}
+
+/* A failure in the middle of raw data leaves the connection of no use: it is told, and we end. */
+static int serve_one(struct receiver *rv, struct lg_err *err)
+{
+	lg_autojson json_t *m = NULL;
+	json_t *answer = NULL;
+	const struct op *op;
+	int r = wire_recv(&rv->wire, &m, err);
+
+	if (r < 0)
+		return r;
+	op = find_op(m);
+	r = op ? op->run(rv, m, &answer, err) :
+		 lg_refuse(err, -EBADMSG, 0, "this lodge does not know what the other one asks for");
+	if (r < 0) {
+		refuse(rv, err);
+		json_decref(answer);
+		return op && op->silent ? r : 0;
+	}
+	if (op->silent) {
+		json_decref(answer);
+		return 0;
+	}
+	return wire_send(&rv->wire, answer ? answer : json_object(), err);
+}
+
+int migrate_receive(const struct job *job, struct lg_err *err)
+{
+	struct receiver rv = { .job = job, .wire = { .in = STDIN_FILENO }, .layer = -1 };
+	int r = 0;
+
+	/* What is printed goes to the log of the connection, and only our messages to its stdout. */
+	rv.wire.out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 10);
+	if (rv.wire.out < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
+	    write(rv.wire.out, LG_MIGRATE_MAGIC, strlen(LG_MIGRATE_MAGIC)) < 0)
+		return lg_fail(err, -errno, "answer");
+	signal(SIGPIPE, SIG_IGN);
+	while (r == 0)
+		r = serve_one(&rv, err);
+	lg_close(rv.layer);
+	lg_vclient_free(rv.hold);
+	lg_vclient_free(rv.calls);
+	return r == -EPIPE ? 0 : r;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LODGED_MIGRATE_H
+#define LODGED_MIGRATE_H
+
+#include "cmd/lodged/lodged.h"
+
+/** migrate_gone() - op->then of a move: the instance has ended and is swept */
+void migrate_gone(struct op *op);
+
+/** migrate_stopped() - the container that was to be shut down does not run any more */
+void migrate_stopped(struct op *op);
+
+/** migrate_lent() - LENT has come from the shim; false: not for a move */
+bool migrate_lent(struct instance *ct, struct lg_msg *m);
+
+/** migrate_destroy() - it has moved: take it away here, and answer with @report (taken over) */
+void migrate_destroy(struct op *op, json_t *report);
+
+#endif

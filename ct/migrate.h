@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LG_CT_MIGRATE_H
+#define LG_CT_MIGRATE_H
+
+/*
+ * A move, in the two directions that it is talked about. cmd/lodge-worker/migrate.h has the whole story.
+ *
+ * Between lodged and its worker on the host that the container leaves, on the worker's descriptor 3 (lib/msg.h): the worker
+ * asks, lodged does, and answers with the same kind, or with FAILED.
+ */
+enum lg_migrate {
+	LG_M_LAYER = 1,	/* fd: the folder of its layer */
+	LG_M_PREDUMP,	/* nr: pages that it has now, while it runs on. fd: the folder of the images */
+	LG_M_FREEZE,	/* nothing of it runs any more. fd: the folder of the images; us: since when, monotonic clock */
+	LG_M_STOP,	/* it is shut down */
+	LG_M_COMMIT,	/* token: from here on it is the other host that decides. It stays frozen, and what becomes of
+			 * it here is written down */
+	LG_M_BACK,	/* the other host does not have it, and never will by this token: it runs on here */
+	LG_M_MOVED,	/* it runs there: here it ends */
+	LG_M_FAILED = 64,	/* error object */
+};
+
+#define LG_MIGRATE_FD 3
+#define LG_MIGRATE_MAGIC "lodge-move 1\n"	/* what the other side's program says first */
+
+#endif
