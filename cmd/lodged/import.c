@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -228,6 +229,22 @@ void api_import_begin(struct lg_vcall *call, const json_t *params, void *ctx)
 	lg_vcall_notify(call, json_pack("{s:i}", "ctid", (int)im->ct->ctid));
 }
 
+/* Two with one MAC would take each other's traffic. */
+static void check_mac(struct daemon *d, const struct lg_conf *conf, json_t *blockers)
+{
+	const char *mac = lg_conf_get(conf, "MAC");
+	char other[18], text[200];
+
+	for (size_t i = 0; mac && i < d->ncts; i++) {
+		instance_mac_text(d->cts[i], other);
+		if (strcasecmp(other, mac) != 0)
+			continue;
+		snprintf(text, sizeof(text), "its MAC %.17s is that of %s there: give one of them another (MAC in its "
+			 "conf file)", mac, instance_label(d->cts[i]));
+		json_array_append_new(blockers, json_string(text));
+	}
+}
+
 static bool has_template(struct daemon *d, const char *name, const char *digest, json_t *blockers)
 {
 	struct lg_template t;
@@ -270,6 +287,7 @@ void api_import_offer(struct lg_vcall *call, const json_t *params, void *ctx)
 	}
 	if (lg_json_bool(params, "live", false) && criu_program(d, &program, &err) < 0)
 		json_array_append_new(blockers, lg_varlink_text(err.msg));
+	check_mac(d, conf, blockers);
 	known = has_template(d, lg_conf_get(conf, "OSTEMPLATE"), lg_json_str(params, "digest"), blockers);
 	lg_conf_free(conf);
 	lg_vcall_reply(call, json_pack("{s:O, s:O, s:b}", "blockers", blockers, "notes", notes,

@@ -326,6 +326,31 @@ unsigned int instance_addrs(const struct instance *ct, struct lg_addr addrs[IPS_
 	return n;
 }
 
+/* One that moved here while it ran kept its MAC, which its neighbours know: MAC in its conf file. */
+static bool own_mac(const struct instance *ct, uint8_t mac[6])
+{
+	const char *text = lg_conf_get(ct->conf, "MAC");
+	unsigned int b[6];
+	int end = 0;
+
+	if (!text || sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
+			    &end) != 6 || text[end] || (b[0] & 1))
+		return false;
+	for (size_t i = 0; i < 6; i++)
+		mac[i] = (uint8_t)b[i];
+	return true;
+}
+
+void instance_mac_text(const struct instance *ct, char buf[18])
+{
+	struct lg_addr addrs[IPS_MAX];
+	struct lg_net_if ifc;
+
+	instance_net_if(ct, &ifc, addrs);
+	snprintf(buf, 18, "%02x:%02x:%02x:%02x:%02x:%02x", ifc.mac[0], ifc.mac[1], ifc.mac[2], ifc.mac[3],
+		 ifc.mac[4], ifc.mac[5]);
+}
+
 void instance_net_if(const struct instance *ct, struct lg_net_if *ifc,
 		     struct lg_addr addrs[IPS_MAX])
 {
@@ -334,7 +359,8 @@ void instance_net_if(const struct instance *ct, struct lg_net_if *ifc,
 	memset(ifc, 0, sizeof(*ifc));
 	lg_root_link(root, ct->ctid, 0, ifc->host_name);
 	snprintf(ifc->name, sizeof(ifc->name), "eth0");
-	lg_net_mac(root->tag, ct->ctid, 0, false, ifc->mac);
+	if (!own_mac(ct, ifc->mac))
+		lg_net_mac(root->tag, ct->ctid, 0, false, ifc->mac);
 	lg_net_mac(root->tag, ct->ctid, 0, true, ifc->host_mac);
 	ifc->naddrs = instance_addrs(ct, addrs);
 	ifc->addrs = addrs;

@@ -179,6 +179,7 @@ int instance_reload_if_changed(struct instance *ct, struct lg_err *err);
 const char *instance_label(const struct instance *ct);	/* "101" or "101 (web)", until the next call */
 void instance_conf_name(uint32_t ctid, char buf[32]);	/* "101.conf" */
 unsigned int instance_addrs(const struct instance *ct, struct lg_addr addrs[IPS_MAX]);
+void instance_mac_text(const struct instance *ct, char buf[18]);
 void instance_net_if(const struct instance *ct, struct lg_net_if *ifc,
 		     struct lg_addr addrs[IPS_MAX]);
 

@@ -408,10 +408,23 @@ static void on_worker_end(int r, const struct lg_err *err, void *arg)
 
 /* ---- the verb ---- */
 
+/* Its conf file as it goes with it: with the MAC that its neighbours know, which is made of this host's root and number. */
+static char *conf_text(const struct instance *ct)
+{
+	struct lg_conf *conf = lg_conf_copy(ct->conf);
+	char *text = NULL, mac[18];
+
+	instance_mac_text(ct, mac);
+	if (conf && lg_conf_set(conf, "MAC", mac, NULL) == 0)
+		text = lg_conf_format(conf);
+	lg_conf_free(conf);
+	return text;
+}
+
 static int spawn(struct migrate *m, const json_t *params, struct lg_err *err)
 {
 	struct instance *ct = m->op->ct;
-	lg_autofree char *request = NULL, *conf = lg_conf_format(ct->conf);
+	lg_autofree char *request = NULL, *conf = conf_text(ct);
 	lg_autojson json_t *all = json_deep_copy((json_t *)(uintptr_t)params);
 	const char *const argv[] = { "migrate", "--var", ct->d->root.var, "-", NULL };
 	lg_autoclose int theirs = -1, in = -1;
