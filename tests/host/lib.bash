@@ -11,6 +11,8 @@
 #   LODGE_BIN_DIR         lodge, lodged, lodge-shim, lodge-worker of a build tree (default: as installed)
 #   LODGE_DATADIR         recipes (default with LODGE_BIN_DIR: the source tree)
 #   LODGE_TEMPLATE_STORE  a folder with built templates (NAME/manifest, NAME/rootfs)
+#   LODGE_SERVER_STORE    another one, of stock servers (tests/servers)
+#   LG_CRIU               a CRIU that works on this kernel (default: what lodge is configured for here, or PATH's)
 #   LG_PROBE              the built tests/host/probe.c (default: compiled here)
 #   LG_HELPERS            a folder with the other helpers, built (default: compiled when needed)
 #   LG_MUST_RUN=1         a test that cannot run fails
@@ -184,9 +186,14 @@ find_programs() {
 	export LG_LODGE LG_LODGED
 }
 
-# Read-only bind mounts: a test that empties its root cannot reach the store behind them.
 share_templates() {
-	local store=${LODGE_TEMPLATE_STORE:-/var/lib/lodge/templates} template name
+	share_store "${LODGE_TEMPLATE_STORE:-/var/lib/lodge/templates}"
+	[ -z "${LODGE_SERVER_STORE:-}" ] || share_store "$LODGE_SERVER_STORE"
+}
+
+# Read-only bind mounts: a test that empties its root cannot reach the store behind them.
+share_store() {
+	local store=$1 template name
 	for template in "$store"/*/manifest; do
 		[ -e "$template" ] || return 0
 		name=$(basename "${template%/manifest}")
