@@ -35,6 +35,9 @@ function(lodge_host_tier)
 	lodge_script(NAME host/templates LABEL host TIMEOUT 900
 		COMMAND tests/templates ${PROJECT_BINARY_DIR})
 	set_tests_properties(host/templates PROPERTIES FIXTURES_SETUP templates)
+	lodge_script(NAME host/server-templates LABEL host TIMEOUT 900
+		COMMAND tests/servers/store ${PROJECT_BINARY_DIR})
+	set_tests_properties(host/server-templates PROPERTIES FIXTURES_SETUP servers)
 	file(GLOB files CONFIGURE_DEPENDS
 		${CMAKE_CURRENT_SOURCE_DIR}/host/*.bats ${CMAKE_CURRENT_SOURCE_DIR}/fail/*.bats)
 	foreach(file IN LISTS files)
@@ -46,6 +49,7 @@ function(lodge_host_tier)
 		set_tests_properties(${tier}/${name} PROPERTIES
 			RUN_SERIAL ON FIXTURES_REQUIRED templates)
 	endforeach()
+	set_tests_properties(host/servers PROPERTIES FIXTURES_REQUIRED "templates;servers")
 endfunction()
 
 function(lodge_vm_tier)
