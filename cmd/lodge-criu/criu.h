@@ -89,6 +89,11 @@ int ids_rewrite(struct lg_err *err);
 /** ids_move_cgroups() - owners of its cgroups: from the range that began at @was to the one that it has now */
 int ids_move_cgroups(uint32_t was, struct lg_err *err);
 
+/* ---- sharing.c ---- */
+
+/** sharing_rewrite() - let the images say nothing about mounts that CRIU cannot restore */
+int sharing_rewrite(struct lg_err *err);
+
 /* ---- log.c ---- */
 
 /** log_cause() - the line of CRIU's log that says why; @ret is "" when there is none */

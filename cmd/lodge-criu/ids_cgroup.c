@@ -4,8 +4,8 @@
  * Owners of cgroups are the one thing that CRIU writes down as the host sees it (images/cgroup.proto). They are moved to
  * the container's range on this host by writing the image anew.
  *
- * How it works: a message is a row of fields: a tag (number, kind), then a number or so many bytes. Only the few messages on the way
- * to an owner are gone through, by the table below; every other field is copied as it is.
+ * How it works: only the few messages on the way to an owner are gone through, by the table below; every other field is copied as
+ * it is.
  */
 
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "cmd/lodge-criu/criu.h"
+#include "cmd/lodge-criu/message.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
@@ -22,7 +23,6 @@
 #define IMAGE_MAX (64u << 20)
 #define DEPTH_MAX 80
 
-enum kind { NUMBER = 0, BYTES = 2 };
 enum message { NONE, ENTRY, CONTROLLER, DIR_ENTRY, PROPERTY, PERMS, ID };
 
 /* clang-format off */
@@ -42,59 +42,12 @@ static const struct {
 };
 /* clang-format on */
 
-struct reader {
-	const uint8_t *p, *end;
-};
-
-struct writer {
-	uint8_t *data;
-	size_t len, room;
-};
-
 static enum message what_is(enum message in, uint32_t field)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
 		if (paths[i].in == in && paths[i].field == field)
 			return paths[i].is;
 	return NONE;
-}
-
-static int get_number(struct reader *r, uint64_t *ret)
-{
-	*ret = 0;
-	for (unsigned int shift = 0; r->p < r->end && shift < 64; shift += 7) {
-		*ret |= (uint64_t)(*r->p & 0x7f) << shift;
-		if (!(*r->p++ & 0x80))
-			return 0;
-	}
-	return -EBADMSG;
-}
-
-static int put(struct writer *w, const void *data, size_t len)
-{
-	if (w->len + len > w->room) {
-		size_t room = (w->len + len) * 2;
-		uint8_t *more = realloc(w->data, room);
-
-		if (!more)
-			return -ENOMEM;
-		w->data = more;
-		w->room = room;
-	}
-	memcpy(w->data + w->len, data, len);
-	w->len += len;
-	return 0;
-}
-
-static int put_number(struct writer *w, uint64_t v)
-{
-	uint8_t buf[10];
-	size_t n = 0;
-
-	for (; v >= 0x80; v >>= 7)
-		buf[n++] = (uint8_t)(v | 0x80);
-	buf[n++] = (uint8_t)v;
-	return put(w, buf, n);
 }
 
 static uint64_t moved(uint64_t id, uint32_t was)
@@ -108,20 +61,16 @@ static int copy_bytes(struct reader *r, enum message is, struct writer *w, uint3
 {
 	struct writer inner = { .data = NULL };
 	struct reader part;
-	uint64_t len;
-	int ret = get_number(r, &len);
+	int ret = get_bytes(r, &part);
 
-	if (ret < 0 || len > (uint64_t)(r->end - r->p))
-		return -EBADMSG;
-	part = (struct reader){ r->p, r->p + len };
-	r->p += len;
-	if (is == NONE || is == ID)
-		ret = put_number(w, len) < 0 ? -ENOMEM : put(w, part.p, (size_t)len);
-	else
+	if (ret == 0 && is != NONE && is != ID) {
 		ret = copy_message(part, is, &inner, was, depth + 1);
-	if (ret == 0 && is != NONE && is != ID)
-		ret = put_number(w, inner.len) < 0 ? -ENOMEM :
-		      inner.len ? put(w, inner.data, inner.len) : 0;
+		part = (struct reader){ inner.data, inner.data + inner.len };
+	}
+	if (ret == 0)
+		ret = put_number(w, (uint64_t)(part.end - part.p));
+	if (ret == 0)
+		ret = put_bytes(w, part.p, (size_t)(part.end - part.p));
 	free(inner.data);
 	return ret;
 }
@@ -140,9 +89,9 @@ static int copy_message(struct reader r, enum message is, struct writer *w, uint
 		if (ret < 0)
 			return ret;
 		what = what_is(is, (uint32_t)(tag >> 3));
-		if ((tag & 7) == BYTES) {
+		if ((tag & 7) == FIELD_BYTES) {
 			ret = copy_bytes(&r, what, w, was, depth);
-		} else if ((tag & 7) == NUMBER) {
+		} else if ((tag & 7) == FIELD_NUMBER) {
 			ret = get_number(&r, &number);
 			if (ret == 0)
 				ret = put_number(w, what == ID ? moved(number, was) : number);
@@ -167,7 +116,7 @@ int ids_move_cgroups(uint32_t was, struct lg_err *err)
 	if (len < HEAD)
 		return lg_refuse(err, -EBADMSG, 0, "'" FILE_NAME "' of the images is damaged");
 	r = (struct reader){ (const uint8_t *)text + HEAD, (const uint8_t *)text + len };
-	ret = put(&w, text, HEAD);
+	ret = put_bytes(&w, text, HEAD);
 	if (ret == 0)
 		ret = copy_message(r, ENTRY, &w, was, 0);
 	if (ret == 0) {

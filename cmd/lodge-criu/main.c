@@ -186,6 +186,8 @@ static int restore(struct lg_err *err)
 	int r = ids_rewrite(err);
 
 	if (r == 0)
+		r = sharing_rewrite(err);
+	if (r == 0)
 		r = external_give(err);
 	if (r == 0)
 		r = give_names(err);
