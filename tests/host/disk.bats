@@ -141,11 +141,11 @@ can_grow_mounted() {
 	ct 101 --disk 64M
 	in_ct 101 sh -c 'cd /root; echo a >plain; ln plain hard; ln -s plain soft; mkfifo pipe
 		chmod 4755 plain; chown 1000:1001 plain; mkdir -m 1777 dir; touch -d 2001-02-03 dir
-		rm /bin/ls; rm -rf /etc/init.d; mkdir -p /etc/init.d; truncate -s 30M hole'
+		rm /bin/ls; rm -rf /var/spool; mkdir -p /var/spool; truncate -s 30M hole'
 	facts() {
 		in_ct "$1" sh -c 'cd /root; stat -c "%n %a %u:%g %h %F %s %Y" plain hard soft pipe dir hole
 			ls -di plain hard | awk "{print \$1}" | uniq | wc -l
-			cat soft; test -e /bin/ls || echo no ls; ls -A /etc/init.d | wc -l' 2>&1 |
+			cat soft; test -e /bin/ls || echo no ls; ls -A /var/spool | wc -l' 2>&1 |
 			grep -v "not found" | sed 's/soft .*link .*/soft/'
 	}
 	local before after to
