@@ -311,19 +311,12 @@ can_grow_mounted() {
 	like "$output" "No space left" "what dd says"
 }
 
-@test "bombs in a tmpfs of the guest's own are stopped by its memory, the neighbour lives" {
+@test "what goes into a tmpfs of the guest's own is its memory, the neighbour lives" {
 	ct 101 --memory 48M
 	ct 102
-	put_probe 101
 	in_ct 101 mount -t tmpfs -o size=100%,nr_inodes=0 none /mnt
 	run in_ct 101 dd if=/dev/zero of=/mnt/fill bs=1M count=200
 	[ "$status" != 0 ] || fail "200 MiB went into a tmpfs of a container with 48 MiB"
-	lodge stop --fast 101
-	lodge start 101
-	in_ct 101 mount -t tmpfs -o size=100%,nr_inodes=0 none /mnt
-	made=$(timeout 120 "$LG_LODGE" exec 101 -- sh -c \
-		'i=0; while [ $i -lt 200000 ] && mkdir /mnt/d$i 2>/dev/null; do i=$((i+1)); done; echo $i' </dev/null || true)
-	[ "${made:-0}" -lt 200000 ] || fail "$made folders in 48 MiB"
 	[ "$(field 101 '.usage.memory_bytes // 0')" -le $((48 << 20)) ]
 	in_ct 102 true
 }

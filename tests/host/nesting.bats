@@ -26,16 +26,16 @@ nest() {
 		useradd -m -s /bin/sh tester
 		loginctl enable-linger tester'
 	has_bus() { in_ct "$1" test -S /run/user/1000/bus; }
-	wait_for 20 has_bus "$1" || fail "the user's systemd does not come up"
+	wait_for 60 has_bus "$1" || fail "the user's systemd does not come up"
 }
 
 # by_root ID COMMAND, by_user ID COMMAND: a shell's line inside
 by_root() {
-	run -0 --separate-stderr timeout 120 "$LG_LODGE" exec "$1" -- sh -c "$2"
+	run -0 --separate-stderr timeout 300 "$LG_LODGE" exec "$1" -- sh -c "$2"
 }
 
 by_user() {
-	run -0 --separate-stderr timeout 120 "$LG_LODGE" exec "$1" -- su - tester -c \
+	run -0 --separate-stderr timeout 300 "$LG_LODGE" exec "$1" -- su - tester -c \
 		"export XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus; $2"
 }
 
@@ -80,7 +80,7 @@ runs_podman() {
 	nest 301 podman-13
 	in_ct 301 systemctl start docker
 	docker_answers() { in_ct 301 docker info --format '{{.Driver}}' >"$BATS_TEST_TMPDIR/driver" 2>/dev/null; }
-	wait_for 30 docker_answers || fail "$(in_ct 301 journalctl -u docker -o cat -n 20)"
+	wait_for 120 docker_answers || fail "$(in_ct 301 journalctl -u docker -o cat -n 20)"
 	like "$(cat "$BATS_TEST_TMPDIR/driver")" '^overlay' "where its layers are"
 	by_root 301 'docker import /srv/image.tar image >/dev/null
 		docker run --rm image echo hello'
@@ -135,7 +135,7 @@ put_lodge() {
 		ln -sf /opt/lodge/lodge /usr/local/bin/lodge
 		systemctl daemon-reload && systemctl start lodged'
 	inner_answers() { in_ct "$1" lodge version >/dev/null 2>&1; }
-	wait_for 20 inner_answers "$1" || fail "$(in_ct "$1" journalctl -u lodged -o cat)"
+	wait_for 60 inner_answers "$1" || fail "$(in_ct "$1" journalctl -u lodged -o cat)"
 }
 
 @test "debian-13: lodge runs in lodge" {
@@ -159,7 +159,7 @@ put_lodge() {
 	by_root 301 'lodge create 102 --template busybox && lodge start 102 && lodge exec 102 -- cat /proc/self/uid_map </dev/null | tr -s " "'
 	like "$output" ' 0 589824 65536$' "ids of the second one"
 	in_ct 301 systemctl restart lodged
-	wait_for 20 inner_answers 301
+	wait_for 60 inner_answers 301
 	by_root 301 "lodge list"
 	is "$(grep -c running <<<"$output")" 2 "both go on without their daemon"
 	by_root 301 'lodge stop 101 && lodge destroy 101 && lodge destroy --force 102 && lodge teardown && systemctl stop lodged'
