@@ -191,8 +191,8 @@ void lxcfs_opened(struct server *s)
 	lx->why[0] = '\0';
 	give_all(lx);
 	lg_log(LG_LOG_INFO, "lxcfs (process %d) tells containers their limits", (int)s->pid);
-	/* Replaced while lodged was away, or lodge.conf names another one now. */
-	if (s->taken_up && !runs_program(lx, s->pid))
+	/* Replaced while lodged was away, or lodge.conf names another one now, or an older lodged started it. */
+	if (s->taken_up && (!runs_program(lx, s->pid) || !server_has_calls(s)))
 		start_one(lx);
 }
 

@@ -47,6 +47,24 @@ void server_clear_up(const struct daemon *d, unsigned int nr)
 	unlink(path);
 }
 
+/* A library that makes it tell the boot time that the reader has (cmd/lodge-lxcfs/calls.c). */
+static void preload_of(const struct daemon *d, char buf[LXCFS_PATH])
+{
+	snprintf(buf, LXCFS_PATH, "LD_PRELOAD=%.255s/lodge-lxcfs-calls.so", d->libexec);
+}
+
+bool server_has_calls(const struct server *s)
+{
+	lg_autofree char *env = NULL;
+	char path[40], preload[LXCFS_PATH];
+	size_t len = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/environ", (int)s->pid);
+	preload_of(s->d, preload);
+	return lg_file_read(AT_FDCWD, path, 65536, &env, &len, NULL) == 0 &&
+	       memmem(env, len, preload, strlen(preload) + 1);
+}
+
 void server_free(struct server *s)
 {
 	sd_event_source_disable_unref(s->end);
@@ -227,17 +245,20 @@ static int spawn_server(struct server *s, const char *program, int *ret_pidfd,
 			struct lg_err *err)
 {
 	struct daemon *d = s->d;
-	char dir[LXCFS_PATH], pid_file[LXCFS_PATH];
+	char dir[LXCFS_PATH], pid_file[LXCFS_PATH], preload[LXCFS_PATH];
 	/* Load averages of its own counting, and CPUs by the CPU limit. */
 	const char *argv[] = { "lxcfs", "-f", "-l", "--enable-cfs", "-p", pid_file, dir, NULL };
+	const char *envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C", preload, NULL };
 	lg_autoclose int cgroup = lg_cg_open_shims(d->cg, err);
 	int fds[3] = { -1, -1, -1 };	/* it tells 30 lines at each start, and nothing of use */
 	struct lg_spawn spawn = { .path = program, .fds = fds, .nfds = 3, .cgroup_fd = cgroup,
-				  .argv = (char *const *)(uintptr_t)argv };
+				  .argv = (char *const *)(uintptr_t)argv,
+				  .envp = (char *const *)(uintptr_t)envp };
 	pid_t pid;
 
 	if (cgroup < 0)
 		return cgroup;
+	preload_of(d, preload);
 	mount_of(d, s->nr, dir);
 	pid_file_of(d, s->nr, pid_file);
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)

@@ -43,6 +43,9 @@ void server_kill(struct server *s);
 /** server_is() - is @pid an lxcfs with mount point @nr? Numbers of processes are used again. */
 bool server_is(const struct daemon *d, pid_t pid, unsigned int nr);
 
+/** server_has_calls() - was it started with the library that this daemon gives it? */
+bool server_has_calls(const struct server *s);
+
 /** server_clear_up() - its mount, folder and pid file go; waits for no lxcfs, dead or alive. */
 void server_clear_up(const struct daemon *d, unsigned int nr);
 
