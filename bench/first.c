@@ -3,7 +3,8 @@
 /*
  * The init of the measured containers: the first thing it does is to read the clock, the second to
  * leave what it read in /first. Then it waits, buries orphans, and ends on any of the signals
- * that stop a container.
+ * that stop a container. Of the clocks only the time of day is the same inside and outside: the others may
+ * begin with the container.
  */
 
 #include <fcntl.h>
@@ -31,7 +32,7 @@ int main(void)
 	sigset_t set;
 	int sig;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(CLOCK_REALTIME, &ts);
 	leave(&ts);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);

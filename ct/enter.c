@@ -75,7 +75,6 @@ static int choose_profile(struct lg_err *err)
 
 static int join(struct lg_err *err)
 {
-	/* A restored container has clocks of its own. */
 	if (setns(in.pidfd, ALL_NAMESPACES | (in.e->own_clocks ? CLONE_NEWTIME : 0)) < 0)
 		return lg_fail(err, -errno, "enter the container's namespaces");
 	in.pidfd = lg_close(in.pidfd);

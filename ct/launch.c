@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "ct/clocks.h"
 #include "ct/devices.h"
 #include "ct/inside.h"
 #include "ct/mounts.h"
@@ -136,7 +137,7 @@ static int be_effectively(uid_t uid)
  * mounted in ours, and a cgroup namespace made here would have our cgroup as its root, not the one that the
  * process is born in.
  */
-static pid_t clone_init(const struct lg_start *start, int *pidfd)
+static pid_t clone_init(const struct lg_start *start, int *pidfd, bool *ret_own_clocks)
 {
 	struct clone_args args = {
 		.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS |
@@ -146,13 +147,22 @@ static pid_t clone_init(const struct lg_start *start, int *pidfd)
 		.cgroup = (uint64_t)start->cgroup_fd,
 	};
 	long pid;
-	int r = be_effectively(start->id_base);
+	int r = be_effectively(start->id_base), home;
 
 	if (r < 0)
 		return r;
+	home = lg_clocks_begin();
+	*ret_own_clocks = home >= 0;
+	if (home >= 0) {
+		args.flags |= CLONE_NEWTIME;
+		lg_procfs_leave_clock(start->procfs);
+	}
 	pid = syscall(SYS_clone3, &args, sizeof(args));
 	r = pid < 0 ? -errno : 0;
-	if (pid != 0 && be_effectively(0) < 0)
+	if (pid == 0)
+		return 0;
+	lg_clocks_end(home);
+	if (be_effectively(0) < 0)
 		abort();
 	return r < 0 ? r : (pid_t)pid;
 }
@@ -165,7 +175,7 @@ int lg_launch_clone(const struct lg_start *start, struct lg_launch *ret, struct 
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
 		return lg_fail(err, -errno, "make the handshake's socket");
-	pid = clone_init(start, &pidfd);
+	pid = clone_init(start, &pidfd, &ret->own_clocks);
 	if (pid == 0) {
 		close(sock[0]);
 		lg_inside(start, sock[1]);

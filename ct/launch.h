@@ -66,7 +66,7 @@ struct lg_start {
 	int seccomp_fd;		/* -1: no filter */
 	bool restore;		/* out of images */
 	int images_fd, host_ns_fd;	/* restore: their folder; the host's mount namespace. Else -1 */
-	struct lg_procfs *procfs;	/* lxcfs's files; borrowed */
+	struct lg_procfs *procfs;	/* lxcfs's files; borrowed. Of its clocks the kernel tells */
 	struct lg_rlimits rlimits;
 };
 
@@ -78,6 +78,7 @@ struct lg_launch {
 	int pidfd;
 	int netns_fd;
 	int sock;	/* our end of the handshake, non-blocking */
+	bool own_clocks;	/* its clocks began with it (ct/clocks.h) */
 };
 
 /**

@@ -41,6 +41,7 @@ static const struct {
 _Static_assert(ARRAY_SIZE(rows) == LG_PROCFS_FILES, "one descriptor for each row");
 
 #define MEMINFO 0
+#define UPTIME 3
 #define TABLE_MAX (1u << 20)
 #define PASSES_MAX 4	/* of ours over one file: never more than one, unless something went wrong */
 
@@ -195,6 +196,11 @@ int lg_procfs_take(struct lg_msg *m, struct lg_procfs *ret, struct lg_err *err)
 	}
 	*ret = files;
 	return 0;
+}
+
+void lg_procfs_leave_clock(struct lg_procfs *files)
+{
+	files->fds[UPTIME] = lg_close(files->fds[UPTIME]);
 }
 
 size_t lg_procfs_keep(struct lg_procfs *files, int *keep[LG_PROCFS_FILES])

@@ -62,6 +62,9 @@ void lg_procfs_close(struct lg_procfs *files);
 int lg_procfs_put(struct lg_msg *m, const struct lg_procfs *files);
 int lg_procfs_take(struct lg_msg *m, struct lg_procfs *ret, struct lg_err *err);
 
+/** lg_procfs_leave_clock() - leave out what a container with clocks of its own (ct/clocks.h) has from the kernel. */
+void lg_procfs_leave_clock(struct lg_procfs *files);
+
 /** lg_procfs_keep() - add what is open to a list for lg_fds_keep(). Return: how many. */
 size_t lg_procfs_keep(struct lg_procfs *files, int *keep[LG_PROCFS_FILES]);
 

@@ -118,6 +118,8 @@ void procfs_settle(void)
 
 	if (wanted == placed || helper > 0 || shim.phase != PHASE_RUNNING)
 		return;
+	if (shim.launch.own_clocks)
+		lg_procfs_leave_clock(&files);
 	pid = fork();
 	if (pid == 0)
 		help();
@@ -177,6 +179,13 @@ void procfs_given(void)
 	if (placed)
 		remember(placed);
 	lg_procfs_close(&files);
+}
+
+/* CRIU has put them there; of an older version's container also what the kernel tells better now. */
+void procfs_restored(void)
+{
+	if (wanted)
+		remember(wanted);
 }
 
 void procfs_dirs(struct lg_msg *m, unsigned int first)

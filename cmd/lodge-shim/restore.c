@@ -18,6 +18,7 @@
 
 #include "cmd/lodge-shim/shim.h"
 #include "ct/checkpoint.h"
+#include "ct/clocks.h"
 #include "ct/devices.h"
 #include "ct/proto.h"
 #include "ct/trace.h"
@@ -170,6 +171,7 @@ static void made(const struct lg_msg *m)
 	shim.launch.pid = (pid_t)lg_msg_get_u64(m, "pid", 0);
 	shim.launch.pidfd = lg_pidfd_open(shim.launch.pid);
 	shim.launch.netns_fd = lg_ns_open(shim.launch.pid, "net", &err);
+	shim.launch.own_clocks = lg_clocks_differ(shim.launch.pid);
 	if (shim.launch.pidfd < 0 || shim.launch.netns_fd < 0)
 		r = lg_fail(&err, -ESRCH, "find the restored init (process %d)",
 			    (int)shim.launch.pid);
@@ -188,6 +190,7 @@ static void take_terminals(struct lg_msg *m)
 	if (console)
 		console_open(lg_msg_take_fd(m, 1));
 	procfs_dirs(m, console ? 2 : 1);
+	procfs_restored();
 }
 
 void restore_go(void)

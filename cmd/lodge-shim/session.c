@@ -298,7 +298,7 @@ static int launch(struct session *s, const struct lg_msg *m, const int streams[3
 		.apparmor = shim.apparmor,
 		.streams = { streams[0], streams[1], streams[2] },
 		.tty = lg_msg_get_u64(m, "tty", 0) != 0,
-		.own_clocks = shim.restored,
+		.own_clocks = shim.launch.own_clocks,
 		.msg = m,
 	};
 	int sock[2];

@@ -37,7 +37,7 @@ struct shim {
 	enum phase phase;
 	struct lg_launch launch;	/* init; sock is the handshake */
 	bool ready, go, execing;	/* of the handshake */
-	bool restored;		/* by CRIU, with clocks of its own */
+	bool restored;		/* by CRIU */
 	int devpts;			/* mount of the container's /dev/pts */
 	int cgroup_fd, leaf_fd, seccomp_fd;
 	uint32_t ctid, id_base;
@@ -128,6 +128,9 @@ void procfs_take(struct lg_msg *m);
 /** procfs_files() - what init puts in place; procfs_given() when it has been cloned. */
 struct lg_procfs *procfs_files(void);
 void procfs_given(void);
+
+/** procfs_restored() - what lies over the files of a restored container is lxcfs's already, if there is one. */
+void procfs_restored(void);
 
 /** procfs_dirs() - take the container's two folders, descriptors @first and the next one of @m. */
 void procfs_dirs(struct lg_msg *m, unsigned int first);

@@ -29,6 +29,21 @@ boots() {
 	boots debian-12
 }
 
+@test "debian-13: ps, uptime, systemd and the timers agree when it started" {
+	local began=$EPOCHSECONDS now
+	boots debian-13
+	now=$EPOCHSECONDS
+	between() { [ "$1" -ge $((began - 1)) ] && [ "$1" -le $((now + 1)) ] || fail "$2: $1 is not in $began..$now"; }
+	between "$(in_ct 201 sh -c 'date -d "$(ps -o lstart= -p 1)" +%s')" "ps"
+	between "$(in_ct 201 sh -c 'date -d "$(uptime -s)" +%s')" "uptime"
+	between "$(in_ct 201 sh -c 'date -d "$(systemctl show --value -p UserspaceTimestamp)" +%s')" "systemd"
+	[ "$(in_ct 201 ps -o etimes= -p 1)" -le $((EPOCHSECONDS - began + 1)) ]
+	[ "$(in_ct 201 systemctl show --value -p UserspaceTimestampMonotonic)" -le $(((now - began + 1) * 1000000)) ]
+	in_ct 201 systemd-run --on-boot=1 --unit=soon true
+	in_ct 201 systemd-run --on-active=1 --timer-property=AccuracySec=100ms --unit=later touch /root/later
+	wait_for 10 in_ct 201 test -e /root/later
+}
+
 @test "debian-13 stops by itself within its timeout, on its own" {
 	boots debian-13
 	in_ct 201 sh -c 'printf "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\nExecStop=/bin/sh -c \"echo ended >/root/ended\"\n" >/etc/systemd/system/mark.service; systemctl start mark'

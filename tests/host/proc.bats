@@ -48,7 +48,7 @@ read_on() {
 	in_ct "$1" sh -c 'rm -f /stop; exec 2>/dev/null; n=0 bad=0 worst=0 since=0
 		until [ -e /stop ]; do
 			n=$((n + 1))
-			if read -r _ kb _ </proc/meminfo && read -r _ </proc/uptime; then
+			if read -r _ kb _ </proc/meminfo && read -r _ </proc/loadavg; then
 				since=0
 				continue
 			fi
@@ -96,16 +96,58 @@ ended_reading() {
 		"$(cat /sys/devices/system/cpu/online)" "online without a limit"
 }
 
-@test "uptime counts from the start, the load is the container's" {
-	local before=$SECONDS
+# Seconds since the epoch: when 103's init started, by what ps adds up inside.
+started_by_ps() {
+	in_ct 103 awk -v hz="$(getconf CLK_TCK)" '$1 == "btime" { boot = $2 }
+		FILENAME == "/proc/1/stat" { start = $22 } END { print int(boot + start / hz) }' \
+		/proc/stat /proc/1/stat
+}
+
+@test "its clocks begin with it: uptime, sysinfo, start times; the load is its own" {
+	local before=$SECONDS began up
+	began=$(date +%s)
 	ct 103
-	local up
 	up=$(in_ct 103 cut -d. -f1 /proc/uptime)
 	[ "$up" -le $((SECONDS - before + 1)) ]
 	[ "$(in_ct 101 cut -d. -f1 /proc/uptime)" -ge "$up" ]
+	run -0 in_ct 103 uptime
+	like "$output" ' up [01] min,' "uptime by sysinfo(2)"
+	# Of lxcfs's file, and of the kernel's below it.
+	run -0 started_by_ps
+	[ "$output" -ge $((began - 1)) ] && [ "$output" -le $((began + SECONDS - before + 1)) ] ||
+		fail "init started at $output, which was between $began and $(date +%s)"
+	up=$output
+	in_ct 103 umount /proc/stat
+	[ $(($(started_by_ps) - up)) -le 1 ] && [ $((up - $(started_by_ps))) -le 1 ]
 	run -0 in_ct 103 cat /proc/loadavg
 	like "$output" '^[0-9.]+ [0-9.]+ [0-9.]+ [0-9]+/[0-9]{1,2} [0-9]+' "loadavg of few tasks"
 	lodge destroy --force 103 >/dev/null
+}
+
+@test "what is entered has the clocks of the container" {
+	is "$(in_ct 101 readlink /proc/self/ns/time)" "$(in_ct 101 readlink /proc/1/ns/time)" "time namespace"
+	[ "$(in_ct 101 readlink /proc/self/ns/time)" != "$(readlink /proc/self/ns/time)" ]
+	[ "$(in_ct 101 readlink /proc/self/ns/time)" != "$(in_ct 102 readlink /proc/self/ns/time)" ]
+}
+
+@test "the guest cannot set its clocks" {
+	run ! in_ct 101 sh -c 'echo "boottime 1000 0" >/proc/self/timens_offsets'
+	run ! in_ct 101 sh -c 'echo "boottime 1000 0" >/proc/1/timens_offsets'
+}
+
+@test "without a time namespace it has the host's clocks, and lxcfs tells its uptime" {
+	local limit=/proc/sys/user/max_time_namespaces was
+	[ "${LG_SHARED_HOST:-0}" != 1 ] || skip "changes a setting of the whole host"
+	was=$(<"$limit")
+	echo "$was" 2>/dev/null >"$limit" || cannot_run "may not set $limit" excused
+	echo 0 >"$limit"
+	ct 106 && in_ct 106 true || was="$was failed"
+	echo "${was%% *}" >"$limit"
+	is "${was#* }" "${was%% *}" "the start"
+	is "$(in_ct 106 readlink /proc/self/ns/time)" "$(readlink /proc/self/ns/time)" "time namespace"
+	[ "$(in_ct 106 cut -d. -f1 /proc/uptime)" -lt 60 ]
+	is "$(in_ct 106 grep -c lxcfs /proc/self/mountinfo)" 8 "mounts of lxcfs inside"
+	lodge destroy --force 106 >/dev/null
 }
 
 @test "the files are the guest's to read, not to write" {
@@ -130,7 +172,7 @@ ended_reading() {
 	wait_for 10 memory_is 102 98304
 	ended_reading 101
 	[ "$WORST" -le 1 ] || fail "reads failed for $WORST s, $BAD of $READS"
-	is "$(in_ct 101 grep -c lxcfs /proc/self/mountinfo)" 8 "mounts of lxcfs inside"
+	is "$(in_ct 101 grep -c lxcfs /proc/self/mountinfo)" 7 "mounts of lxcfs inside"
 	is "$(grep -c "$LG_RUN/lxcfs" /proc/self/mountinfo)" 1 "mounts of lxcfs on the host"
 }
 
@@ -200,7 +242,7 @@ reads_kernels() {
 	# An exchange by the test before must have come to its end in here, too.
 	wait_for 10 memory_is 102 98304
 	sleep 1
-	in_ct 102 sh -c 'umount /proc/uptime && echo mine >/tmp/mine &&
+	in_ct 102 sh -c 'umount /proc/loadavg && echo mine >/tmp/mine &&
 		mount --bind /tmp/mine /proc/cpuinfo && mount -t tmpfs none /sys/devices'
 	kill -KILL "$old"
 	wait_for 20 lxcfs_is_another "$old"
