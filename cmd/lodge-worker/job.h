@@ -15,6 +15,7 @@ struct job {
 	bool mounted;		/* --mounted: stdin is a folder in what is mounted */
 	struct lg_disk_limit disk;	/* --bytes, --inodes */
 	uint32_t ctid, base;	/* --ctid, --base: first id of its own */
+	const char *file, *key;	/* --file, --key: a dump file, and what it is encrypted with */
 	const char *name;	/* the argument */
 };
 

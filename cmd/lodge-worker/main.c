@@ -31,6 +31,7 @@
 #include "lib/msg.h"
 #include "lib/parse.h"
 #include "storage/disk.h"
+#include "storage/dump.h"
 #include "storage/layer.h"
 #include "storage/shift.h"
 #include "storage/template.h"
@@ -119,6 +120,20 @@ static int check_checkpoint(const struct job *job, struct lg_err *err)
 	return checkpoint_check(job->name, err);
 }
 
+static int dump_pack(const struct job *job, struct lg_err *err)
+{
+	if (!job->file)
+		return lg_refuse(err, -EINVAL, 0, "dump-pack wants --file");
+	return lg_dump_pack(job->name, "state.json", job->file, job->key, err);
+}
+
+static int dump_unpack(const struct job *job, struct lg_err *err)
+{
+	if (!job->file)
+		return lg_refuse(err, -EINVAL, 0, "dump-unpack wants --file");
+	return lg_dump_unpack(job->file, job->key, job->name, err);
+}
+
 static const struct verb verbs[] = {
 	{ "migrate", "--var VAR - <REQUEST", false, true, migrate_send },
 	{ "receive", "--var VAR --socket PATH -", false, true, migrate_receive },
@@ -126,6 +141,8 @@ static const struct verb verbs[] = {
 	{ "disk-prepare", "--var VAR --bytes N [--inodes N]", false, false, disk_prepare },
 	{ "disk-grow", "--var VAR --bytes N [--mounted] CTID", false, true, disk_grow },
 	{ "disk-remake", "--var VAR [--bytes N] [--inodes N] CTID", false, true, disk_remake },
+	{ "dump-pack", "--var VAR --file FILE [--key FILE] FOLDER", false, true, dump_pack },
+	{ "dump-unpack", "--var VAR --file FILE [--key FILE] FOLDER", false, true, dump_unpack },
 	{ "template-build", "--var VAR --data DIR NAME [--force]", true, true, template_build },
 	{ "empty-trash", "--var VAR", false, false, empty_trash },
 	{ "shift-layer", "--var VAR --ctid ID --base ID ROOTFS", false, true, shift_layer },
@@ -160,6 +177,8 @@ static int parse_job(int argc, char **argv, struct job *job)
 		{ "inodes", required_argument, NULL, 'i' },
 		{ "ctid", required_argument, NULL, 'c' },
 		{ "base", required_argument, NULL, 'B' },
+		{ "file", required_argument, NULL, 'F' },
+		{ "key", required_argument, NULL, 'k' },
 		{ 0 },
 	};
 	int c;
@@ -183,6 +202,10 @@ static int parse_job(int argc, char **argv, struct job *job)
 			job->ctid = (uint32_t)strtoul(optarg, NULL, 10);
 		else if (c == 'B')
 			job->base = (uint32_t)strtoul(optarg, NULL, 10);
+		else if (c == 'F')
+			job->file = optarg;
+		else if (c == 'k')
+			job->key = optarg;
 		else
 			return -EINVAL;
 	}
