@@ -378,6 +378,17 @@ static int text_to_conf(const struct lg_setting *s, const char *value, char **re
 	return same(check_text(value, err), value, ret);
 }
 
+static int stop_mode_to_conf(const struct lg_setting *s, const char *value, char **ret,
+			     struct lg_err *err)
+{
+	(void)s;
+	if (strcmp(value, "stop") != 0 && strcmp(value, "suspend") != 0)
+		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE, "'%.80s' is neither stop nor suspend",
+				 value);
+	*ret = strdup(value);
+	return 0;
+}
+
 static int name_to_conf(const struct lg_setting *s, const char *value, char **ret,
 			struct lg_err *err)
 {
@@ -476,6 +487,7 @@ const struct lg_setting_type_ops lg_setting_types[] = {
 	[LG_SET_BOOL]		= { bool_to_conf,	 bool_number,	 bool_text },
 	[LG_SET_NUMBER]		= { number_to_conf,	 plain_number,	 number_text },
 	[LG_SET_SECONDS]	= { seconds_to_conf,	 seconds_number, number_text },
+	[LG_SET_STOP_MODE]	= { stop_mode_to_conf,	 NULL,		 NULL },
 	[LG_SET_PAGES]		= { pages_to_conf,	 pages_number,	 size_text },
 	[LG_SET_SIZE]		= { size_to_conf,	 size_number,	 size_text },
 	[LG_SET_KIB_PAIR]	= { kib_pair_to_conf,	 kib_pair_number, size_text },

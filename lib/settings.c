@@ -47,6 +47,7 @@ const struct lg_setting lg_settings[] = {
 	{ "boot-order",	"BOOTORDER",	"bootorder",	"N",		LG_SET_NUMBER,		LG_SF_LIVE,			0, 1000000, "start order at boot, higher first" },
 	{ "disabled",	"DISABLED",	"disabled",	"yes|no",	LG_SET_BOOL,		LG_SF_LIVE,			0, 0, "refuse to start it" },
 	{ "stop-timeout", "STOP_TIMEOUT", "stop-timeout", "SECONDS",	LG_SET_SECONDS,		LG_SF_LIVE | LG_SF_NEEDS_SAVE,	0, 0, "time to stop cleanly before it is killed (120)" },
+	{ "stop-mode",	"VE_STOP_MODE",	"stop-mode",	"stop|suspend",	LG_SET_STOP_MODE,	LG_SF_LIVE,			0, 0, "what its stop and the host's shutdown do with it (stop)" },
 	{ "capability",	"CAPABILITY",	"capability",	"NAME:on|off,...", LG_SET_CAPS,	0,				0, 0, "change the set of capabilities it keeps" },
 	{ "feature",	"FEATURES",	"features",	"NAME[:on|off],...", LG_SET_FEATURES,	LG_SF_LIST,			0, 0, "what it may use beyond the usual (list below)" },
 	{ "device",	"DEVNODES",	"devnodes",	"/dev/NAME[:rwm]", LG_SET_DEVICES,	LG_SF_LIVE | LG_SF_LIST,			0, 0, "device of the host that it may use" },

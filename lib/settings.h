@@ -23,6 +23,7 @@ enum lg_setting_type {
 	LG_SET_BOOL,		/* conf: yes/no */
 	LG_SET_NUMBER,		/* min to max */
 	LG_SET_SECONDS,
+	LG_SET_STOP_MODE,	/* stop or suspend */
 	LG_SET_PAGES,		/* API: a size; conf: "0:PAGES" (barrier:limit of UBC) */
 	LG_SET_SIZE,		/* API: a size or "unlimited"; conf: bytes */
 	LG_SET_KIB_PAIR,	/* API: a size or "unlimited"; conf: "KiB:KiB" (soft:hard of a quota) */

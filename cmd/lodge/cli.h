@@ -154,6 +154,10 @@ int given_ssh_keys(struct cli *cli, json_t **ret);
 /** ssh_key_lines() - append the key lines of @text (from the file @name) to @keys. */
 int ssh_key_lines(const char *name, char *text, json_t *keys, struct lg_err *err);
 
+/** given_path() - @file as lodged finds it, from where this command was called. -ENAMETOOLONG, negative errno. */
+#define GIVEN_PATH 4096u
+int given_path(const char *file, char ret[GIVEN_PATH]);
+
 /** given_seconds() - the value of option @name in seconds, or 0 when it was not given. */
 int given_seconds(struct cli *cli, const char *name, json_int_t *ret);
 

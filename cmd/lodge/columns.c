@@ -174,6 +174,22 @@ static double get_created(const json_t *i, char *buf)
 	return (double)t;
 }
 
+/* Since when; nothing for one that is not. */
+static double get_suspended(const json_t *i, char *buf)
+{
+	int64_t t = lg_json_int(i, "suspended_at", 0);
+
+	buf[0] = '\0';
+	if (t > 0)
+		text_time(t, buf);
+	return (double)t;
+}
+
+static double get_checkpoint(const json_t *i, char *buf)
+{
+	return cell_size(buf, i, "checkpoint_bytes");
+}
+
 static double get_hostname(const json_t *i, char *buf)
 {
 	return cell_text(buf, lg_json_str(i, "hostname"));
@@ -204,7 +220,7 @@ const struct column columns[] = {
 	/* name		header		help					need	right	shrinks	get		number */
 	{ "id",		"ID",		"number",				NEED_BRIEF, true, false, get_id,	true },
 	{ "name",	"NAME",		"name",					NEED_BRIEF, false, true, get_name,	false },
-	{ "state",	"STATE",	"stopped, running, mounted, and what it is busy with", NEED_BRIEF, false, false, get_state, false },
+	{ "state",	"STATE",	"stopped, running, mounted, suspended, and what it is busy with", NEED_BRIEF, false, false, get_state, false },
 	{ "template",	"TEMPLATE",	"OS template it was made from",		NEED_BRIEF, false, true, get_template,	false },
 	{ "address",	"ADDRESS",	"first address",			NEED_BRIEF, false, false, get_address,	false },
 	{ "addresses",	"ADDRESSES",	"all addresses",			NEED_BRIEF, false, true, get_addresses,	false },
@@ -227,6 +243,8 @@ const struct column columns[] = {
 	{ "tx",		"TX",		"bytes sent",				NEED_USAGE, true, false, get_tx,	true },
 	{ "uptime",	"UPTIME",	"time since its start",			NEED_BRIEF, true, false, get_uptime,	true },
 	{ "created",	"CREATED",	"when it was made",			NEED_ALL, false, false, get_created,	true },
+	{ "suspended",	"SUSPENDED",	"since when it is suspended",		NEED_ALL, false, false, get_suspended,	true },
+	{ "checkpoint",	"CHECKPOINT",	"what its memory takes on the disk, suspended", NEED_ALL, true, false, get_checkpoint, true },
 	{ "onboot",	"ONBOOT",	"does it start with the host?",		NEED_ALL, false, false, get_onboot,	false },
 	{ "kind",	"KIND",		"container or vm",			NEED_ALL, false, false, get_kind,	false },
 	{ "pid",	"PID",		"process id of its init, on the host",	NEED_ALL, true, false, get_pid,		true },

@@ -175,3 +175,17 @@ int given_ssh_keys(struct cli *cli, json_t **ret)
 	*ret = json_incref(keys);
 	return 0;
 }
+
+int given_path(const char *file, char ret[GIVEN_PATH])
+{
+	size_t at = 0;
+
+	if (file[0] != '/') {
+		if (!getcwd(ret, GIVEN_PATH))
+			return -errno;
+		at = strlen(ret);
+		if (at + 1 < GIVEN_PATH && ret[at - 1] != '/')
+			ret[at++] = '/';
+	}
+	return (size_t)snprintf(ret + at, GIVEN_PATH - at, "%s", file) < GIVEN_PATH - at ? 0 : -ENAMETOOLONG;
+}

@@ -2,6 +2,8 @@
 
 /* start, stop, restart, destroy, mount, umount: each for as many instances as are named. */
 
+#include <string.h>
+
 #include "cmd/lodge/verbs.h"
 #include "lib/exit.h"
 #include "lib/json.h"
@@ -74,6 +76,10 @@ static int run(struct cli *cli, const struct job *job)
 		return r;
 	if (seconds)
 		json_object_set_new(extra, "timeout", json_integer(seconds));
+	if (opt_has(&cli->args, "stop-mode"))
+		json_object_set_new(extra, "mode", json_string(opt_value(&cli->args, "stop-mode")));
+	if (opt_has(&cli->args, "host-down"))
+		json_object_set_new(extra, "host_down", json_true());
 	return each(cli, job, extra);
 }
 
@@ -101,7 +107,12 @@ static void restarted(const struct cli *cli, const char *id, const json_t *answe
 
 static void stopped(const struct cli *cli, const char *id, const json_t *answer)
 {
-	if (!lg_json_bool(answer, "was_running", true))
+	bool asleep = lg_json_bool(answer, "suspended", false);
+
+	if (asleep)
+		out_line(cli, "%s %s", lg_json_bool(answer, "was_running", true) ? "suspended" :
+			 "already suspended:", id);
+	else if (!lg_json_bool(answer, "was_running", true))
 		out_line(cli, "%s was not running", id);
 	else if (lg_json_bool(answer, "killed", false) && !opt_has(&cli->args, "fast"))
 		out_line(cli, "stopped %s; it had to be killed", id);
@@ -131,10 +142,17 @@ static void umounted(const struct cli *cli, const char *id, const json_t *answer
 	out_line(cli, "unmounted %s", id);
 }
 
+/* Where the images are goes with the state: the file is what will be looked for. */
 static void suspended(const struct cli *cli, const char *id, const json_t *answer)
 {
+	const char *file = lg_json_str(json_object_get(answer, "instance"), "checkpoint_file");
+	char label[LABEL_MAX];
+
 	(void)id;
-	say_state(cli, "suspended", answer);
+	if (file)
+		out_line(cli, "suspended %s to %s", out_label(json_object_get(answer, "instance"), label), file);
+	else
+		say_state(cli, "suspended", answer);
 }
 
 static void resumed(const struct cli *cli, const char *id, const json_t *answer)
@@ -143,18 +161,31 @@ static void resumed(const struct cli *cli, const char *id, const json_t *answer)
 	say_state(cli, "resumed", answer);
 }
 
+static int each_with_file(struct cli *cli, const struct job *job)
+{
+	const char *file = opt_value(&cli->args, "dumpfile");
+	lg_autojson json_t *extra = json_object();
+	char path[GIVEN_PATH];
+
+	if (file && cli->args.nwords > 1)
+		return cli_usage(cli, "--dumpfile is for one container");
+	if (file && (given_path(file, path) < 0 || json_object_set_new(extra, "file", json_string(path)) < 0))
+		return cli_usage(cli, "--dumpfile: the name is too long, or no UTF-8 text");
+	return each(cli, job, extra);
+}
+
 static int run_suspend(struct cli *cli)
 {
 	static const struct job job = { "io.lodge.Suspend", "suspending", suspended };
 
-	return each(cli, &job, NULL);
+	return each_with_file(cli, &job);
 }
 
 static int run_resume(struct cli *cli)
 {
 	static const struct job job = { "io.lodge.Resume", "resuming", resumed };
 
-	return each(cli, &job, NULL);
+	return each_with_file(cli, &job);
 }
 
 static int run_start(struct cli *cli)
@@ -167,7 +198,10 @@ static int run_start(struct cli *cli)
 static int run_stop(struct cli *cli)
 {
 	static const struct job job = { "io.lodge.Stop", "stopping", stopped };
+	const char *mode = opt_value(&cli->args, "stop-mode");
 
+	if (mode && strcmp(mode, "stop") != 0 && strcmp(mode, "suspend") != 0)
+		return cli_usage(cli, "--stop-mode '%s' is neither stop nor suspend", mode);
 	return run(cli, &job);
 }
 
@@ -223,6 +257,8 @@ const struct verb verb_start = {
 static const struct opt stop_opts[] = {
 	{ "fast", 'f', NULL, "kill it at once instead of asking its init to shut down" },
 	{ "timeout", 't', "SECONDS", "kill it when it takes longer (120, or its stop-timeout)" },
+	{ "stop-mode", 0, "stop|suspend", "shut it down or suspend it, whatever its setting says" },
+	{ "host-down", 0, NULL, "the host goes down: what is suspended is resumed when it is up again" },
 	{ 0 },
 };
 
@@ -230,7 +266,8 @@ const struct verb verb_stop = {
 	COMMON,
 	.name = "stop",
 	.help = "shut containers down",
-	.more = "Stopping what does not run is no error.",
+	.more = "Stopping what does not run is no error. With the setting stop-mode suspend it is suspended "
+		"instead, unless --fast is given; with --host-down, when that fails, it is shut down.",
 	.opts = stop_opts,
 	.run = run_stop,
 };
@@ -265,12 +302,26 @@ const struct verb verb_destroy = {
 	.run = run_destroy,
 };
 
+static const struct opt suspend_opts[] = {
+	{ "dumpfile", 0, "FILE", "into one file, which may be copied" },
+	{ 0 },
+};
+
+static const struct opt resume_opts[] = {
+	{ "dumpfile", 0, "FILE", "out of that file" },
+	{ 0 },
+};
+
 const struct verb verb_suspend = {
 	COMMON,
 	.name = "suspend",
 	.alias = "chkpnt",
 	.help = "write running containers to disk, with memory, connections and all",
-	.more = "`resume` continues them where they were, also after a reboot of the host. When it fails they run on.",
+	.more = "`resume` continues them where they were, also after a reboot of the host. When it fails they run "
+		"on. A dump file is for root alone, with a checksum, and encrypted where CHECKPOINT_KEY in lodge.conf "
+		"names a key; with it and a copy of the container's files it can be resumed elsewhere. Of one that is "
+		"suspended already --dumpfile moves the images there.",
+	.opts = suspend_opts,
 	.run = run_suspend,
 };
 
@@ -279,7 +330,9 @@ const struct verb verb_resume = {
 	.name = "resume",
 	.alias = "restore",
 	.help = "continue suspended containers where they were",
-	.more = "When it fails they stay suspended.",
+	.more = "When it fails they stay suspended. A dump file is refused when the container has run since, as "
+		"its files are not those that its memory knows any more.",
+	.opts = resume_opts,
 	.run = run_resume,
 };
 

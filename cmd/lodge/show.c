@@ -74,7 +74,7 @@ static void kept(const json_t *instance)
 
 static void sheet(const json_t *instance)
 {
-	static const char *const facts[] = { "uptime", "pid", "created", NULL };
+	static const char *const facts[] = { "uptime", "suspended", "checkpoint", "pid", "created", NULL };
 	static const char *const used[] = { "memory", "memory-peak", "swap", "cpu", "tasks", "oom",
 					    "disk", "inodes", "rx", "tx", NULL };
 	char label[LABEL_MAX], addresses[1024], state[CELL_MAX];
@@ -89,6 +89,7 @@ static void sheet(const json_t *instance)
 	line("hangs", lg_json_str(instance, "hangs"));
 	line("conf file", lg_json_str(instance, "conf_path"));
 	line("files", lg_json_str(instance, "private_path"));
+	line("dump file", lg_json_str(instance, "checkpoint_file"));
 	line("root", lg_json_str(instance, "root"));
 	puts("settings");
 	settings(instance);

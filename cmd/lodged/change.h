@@ -35,6 +35,12 @@ static inline bool change_runs(const struct change *c)
 	return c->ct->state == STATE_RUNNING;
 }
 
+/** change_suspended() - does all that it is wait on the disk, where nothing can be changed? */
+static inline bool change_suspended(const struct change *c)
+{
+	return c->ct->state == STATE_SUSPENDED;
+}
+
 /** change_keeps() - has @key the same value before and after? */
 bool change_keeps(const struct change *c, const char *key);
 

@@ -42,8 +42,38 @@ int checkpoint_begin(const struct instance *ct, int *ret, struct lg_err *err);
 /** checkpoint_open() - the images, with their "state" (lib/json.h), which may be NULL */
 int checkpoint_open(const struct instance *ct, int *ret, json_t **ret_state, struct lg_err *err);
 
-/** checkpoint_complete() - from here on it counts, whatever happens to the host */
-int checkpoint_complete(const struct instance *ct, int images, struct lg_err *err);
+/** checkpoint_complete() - from here on it counts, whatever happens to the host; @host_down: which goes down */
+int checkpoint_complete(const struct instance *ct, int images, bool host_down, struct lg_err *err);
+
+/** checkpoint_fits_layer() - are the instance's files the ones it had then? -ESTALE. */
+int checkpoint_fits_layer(const struct instance *ct, const json_t *state, struct lg_err *err);
+
+/** checkpoint_addresses() - its addresses, as in "addresses" of a state; the caller's */
+json_t *checkpoint_addresses(const struct instance *ct);
+
+/** checkpoint_state() - of a suspended instance; the caller's; NULL when there is none */
+json_t *checkpoint_state(const struct instance *ct);
+
+/** checkpoint_of_host_down() - was it suspended because the host went down? */
+bool checkpoint_of_host_down(const struct instance *ct);
+
+/** checkpoint_bytes() - what its images take on the disk, in this folder or in their dump file */
+uint64_t checkpoint_bytes(const struct instance *ct, const json_t *state);
+
+/** checkpoint_sweep() - remove those of instances that are no more: a new one of that number has none */
+void checkpoint_sweep(struct daemon *d);
+
+/** checkpoint_moved() - its images are in the dump file @file: they go here, and the state names it */
+int checkpoint_moved(const struct instance *ct, const char *file, struct lg_err *err);
+
+/** checkpoint_unpack_path() - an empty folder for images that come out of a dump file */
+int checkpoint_unpack_path(const struct instance *ct, char path[300], struct lg_err *err);
+
+/** checkpoint_unpacked() - they are there: its checkpoint from now on, when they fit; else they go */
+int checkpoint_unpacked(const struct instance *ct, struct lg_err *err);
+
+/** checkpoint_drop_unpacked() - they are not wanted */
+void checkpoint_drop_unpacked(const struct instance *ct);
 
 /** checkpoint_complete_moved() - likewise, of one that @host may have by now, by @token */
 int checkpoint_complete_moved(const struct instance *ct, int images, const char *host, const char *token,

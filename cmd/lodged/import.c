@@ -357,7 +357,7 @@ static int complete(struct import *im, struct lg_err *err)
 	if (im->live)
 		r = checkpoint_open(im->ct, &images, NULL, err);
 	if (r == 0 && im->live)
-		r = checkpoint_complete(im->ct, images, err);
+		r = checkpoint_complete(im->ct, images, false, err);
 	if (r == 0)
 		r = note_moved(im, err);
 	if (r == 0)

@@ -134,6 +134,10 @@ struct op {
 	/* stop */
 	bool fast, killed;
 	unsigned int asked;
+	/* suspend */
+	bool as_stop;			/* a stop was asked for, and is answered */
+	bool host_down;			/* the host goes down: if it cannot be suspended it is stopped */
+	char *file;			/* its dump file (dumpfile.c), owned; NULL: none */
 	/* what goes on when this part is over; may start the next part. NULL: answer and end */
 	void (*then)(struct op *op);
 	/* start */
@@ -221,6 +225,8 @@ int spec_make(struct op *op, struct lg_msg *m, struct lg_err *err);
 void stop_begin(struct op *op, uint64_t timeout_s);
 void instance_gone(struct instance *ct);	/* its shim has ended */
 void sweep_cgroup(struct instance *ct);
+/* @op cannot suspend it, and the host goes down: it is stopped instead, and answered as a stop. */
+void stop_instead(struct op *op);
 /* What it says of an instance that was killed and hangs. */
 int stop_hangs(const struct instance *ct, struct lg_err *err);
 

@@ -32,6 +32,7 @@ static void op_free(struct op *op)
 	lg_close(op->wait_sock);
 	lg_close(op->netns_fd);
 	json_decref(op->answer);
+	free(op->file);
 	if (op->call)
 		lg_vcall_unref(op->call);
 	free(op);

@@ -12,6 +12,9 @@
  *   VAR/ct/ID/creating			the create did not happen: the layer goes to the trash
  *   VAR/ct/ID/destroying, conf there		the destroy did not happen: the mark goes
  *   VAR/ct/ID/disk.img.new, plain.new	a change of its disk did not happen: they go
+ *   VAR/checkpoint/ID, conf gone			the destroy happened: it goes
+ *   VAR/checkpoint/ID.new			a resume from a dump file did not happen: it goes
+ *   another boot than the last			what is to start with the host starts, or is resumed where it was suspended
  *   VAR/ct/ID/destroying, conf gone		the destroy happened: the layer goes to the trash
  */
 
@@ -31,6 +34,7 @@
 #include "cmd/lodged/account.h"
 #include "cmd/lodged/criu.h"
 #include "cmd/lodged/lodged.h"
+#include "cmd/lodged/suspend.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
@@ -95,6 +99,7 @@ static void heal_layers(struct daemon *d)
 	while ((e = readdir(dir)))
 		heal_layer(d, e->d_name);
 	lg_template_cleanup(d->root.var, NULL);
+	checkpoint_sweep(d);
 	empty_trash(d);
 }
 
@@ -419,6 +424,14 @@ static int by_boot_order(const void *a, const void *b)
 	return x->ctid < y->ctid ? -1 : 1;
 }
 
+static void resume_at_boot(struct instance *ct)
+{
+	struct op *op = op_new(ct, "resume", NULL);
+
+	if (op)
+		resume_begin(op);
+}
+
 static int boot_start(sd_event_source *s, void *arg)
 {
 	struct daemon *d = arg;
@@ -435,9 +448,14 @@ static int boot_start(sd_event_source *s, void *arg)
 		struct op *op;
 
 		lg_setting_value(order[i]->conf, "onboot", 0, &onboot, NULL);
-		if (!onboot || order[i]->op || order[i]->state == STATE_RUNNING)
+		if (order[i]->op || order[i]->state == STATE_RUNNING)
 			continue;
-		op = op_new(order[i], "start", NULL);
+		if (checkpoint_is_there(order[i])) {
+			if (onboot || checkpoint_of_host_down(order[i]))
+				resume_at_boot(order[i]);
+			continue;
+		}
+		op = onboot ? op_new(order[i], "start", NULL) : NULL;
 		if (op)
 			start_begin(op);
 	}

@@ -6,8 +6,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "cmd/lodged/criu.h"
+#include "cmd/lodged/dumpfile.h"
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/lxcfs.h"
 #include "cmd/lodged/suspend.h"
@@ -61,46 +63,95 @@ int resume_put(struct op *op, struct lg_msg *m, int *ret_images, int *ret_ns, st
 	return 0;
 }
 
-static int check_state(struct instance *ct, struct lg_err *err)
+/* Its memory has the addresses that it had then. */
+static int check_addresses(const struct instance *ct, const json_t *state, struct lg_err *err)
+{
+	lg_autojson json_t *now = checkpoint_addresses(ct);
+	const json_t *then = json_object_get(state, "addresses");
+	char text[200] = "none";
+	size_t at = 0, i;
+	json_t *addr;
+
+	if (!then || json_equal(then, now))
+		return 0;
+	json_array_foreach(then, i, addr)
+		if (at < sizeof(text) && json_is_string(addr))
+			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", at ? " " : "",
+					       json_string_value(addr));
+	return lg_refuse(err, -EINVAL, 0,
+			 "it was suspended with other addresses (%s) than its conf file has now: they are in its "
+			 "memory", text);
+}
+
+int resume_check(struct instance *ct, struct lg_err *err)
 {
 	lg_autojson json_t *state = NULL;
 	lg_autoclose int images = -1;
-	const char *template = lg_conf_get(ct->conf, "OSTEMPLATE"), *had;
+	const char *template, *had, *arch;
+	struct utsname uts;
 	int r = checkpoint_open(ct, &images, &state, err);
 
+	if (r == 0)
+		r = instance_reload_if_changed(ct, err);
 	if (r < 0)
 		return r;
+	template = lg_conf_get(ct->conf, "OSTEMPLATE");
 	had = lg_json_str(state, "template");
+	arch = lg_json_str(state, "arch");
+	uname(&uts);
 	if (had && template && strcmp(had, template) != 0)
 		return lg_refuse(err, -EINVAL, 0,
 				 "it was suspended with the template %s, and its conf file names %s now", had,
 				 template);
-	return 0;
+	if (arch && strcmp(arch, uts.machine) != 0)
+		return lg_refuse(err, -EINVAL, 0, "it was suspended on a host of another kind: %s", arch);
+	return check_addresses(ct, state, err);
+}
+
+void resume_begin(struct op *op)
+{
+	lg_autojson json_t *state = checkpoint_state(op->ct);
+	const char *moved = lg_json_str(state, "dumpfile");
+	struct lg_err err = { 0 };
+
+	op->restore = true;
+	if (!op->file && moved && !(op->file = strdup(moved)))
+		lg_fail(&err, -ENOMEM, "resume %s", instance_label(op->ct));
+	else if (!op->file && resume_check(op->ct, &err) < 0)
+		lg_within(&err, err.code, "resume %s", instance_label(op->ct));
+	if (err.code) {
+		err.exit_code = LG_EXIT_RESTORE;
+		op_fail(op, &err);
+	} else if (op->file) {
+		dumpfile_read(op);
+	} else {
+		start_begin(op);
+	}
 }
 
 void api_resume(struct lg_vcall *call, const json_t *params, void *ctx)
 {
 	struct instance *ct = api_instance(call, params, ctx);
+	const char *file = lg_json_str(params, "file");
 	struct lg_err err = { 0 };
-	struct op *op;
+	struct op *op = NULL;
 
 	if (!ct)
 		return;
 	if (ct->state != STATE_RUNNING)
 		ct->state = instance_rest(ct);
-	if (state_allows(ct, VERB_RESUME, &err) < 0) {
+	/* With a dump file it may have come from elsewhere, as its layer has. */
+	if (state_allows(ct, file && ct->state == STATE_STOPPED ? VERB_START : VERB_RESUME, &err) == 0 &&
+	    (!file || dumpfile_check(ct->d, file, &err) == 0))
+		op = op_new(ct, "resume", call);
+	if (!op) {
 		lg_vcall_fail(call, &err);
 		return;
 	}
-	if (check_state(ct, &err) < 0) {
-		lg_within(&err, err.code, "resume %s", instance_label(ct));
-		err.exit_code = LG_EXIT_RESTORE;
-		lg_vcall_fail(call, &err);
+	if (file && !(op->file = strdup(file))) {
+		lg_fail(&err, -ENOMEM, "resume %s", instance_label(ct));
+		op_fail(op, &err);
 		return;
 	}
-	op = op_new(ct, "resume", call);
-	if (!op)
-		return;
-	op->restore = true;
-	start_begin(op);
+	resume_begin(op);
 }

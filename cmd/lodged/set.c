@@ -23,7 +23,10 @@ static void note(struct change *c, const struct lg_setting *s)
 	const char *name = s->name ? s->name : s->key;
 	bool live = (s->flags & LG_SF_LIVE) || s->type == LG_SET_HOSTNAME;
 
-	json_array_append_new(change_runs(c) && !live ? c->needs_restart : c->applied,
+	/* A resume makes its cgroup and its links anew; these are in its memory. */
+	if (change_suspended(c))
+		live = (s->flags & LG_SF_LIVE) && s->type != LG_SET_SYSCTLS;
+	json_array_append_new((change_runs(c) || change_suspended(c)) && !live ? c->needs_restart : c->applied,
 			      json_string(name));
 }
 
@@ -43,6 +46,9 @@ static int set_value(struct change *c, const char *name, const char *value, stru
 				 "%s can only be given when it is created", name);
 	c->disk |= strcmp(s->key, "DISKSPACE") == 0;
 	c->inodes |= strcmp(s->key, "DISKINODES") == 0;
+	if (s->type == LG_SET_TEMPLATE && change_suspended(c))
+		return lg_refuse(err, -EBUSY, LG_EXIT_RUNNING, "%s: it is suspended: resume and stop it first",
+				 name);
 	if (s->type == LG_SET_TEMPLATE && change_runs(c))
 		return lg_refuse(err, -EBUSY, LG_EXIT_RUNNING, "%s: stop it first", name);
 	if (*value)
@@ -224,6 +230,8 @@ static void set(struct lg_vcall *call, const json_t *params, struct change *c)
 	c->applied = json_array();
 	c->needs_restart = json_array();
 	c->warnings = json_array();
+	if (!change_runs(c))
+		c->ct->state = instance_rest(c->ct);
 	/* What an administrator wrote into the file meanwhile must not be lost by a save. */
 	if (c->save && !c->ct->unsaved)
 		instance_reload_if_changed(c->ct, &err);

@@ -194,4 +194,12 @@ static void undo_network(struct change *c)
 		change_link(c, &ifc, now, n, NULL);
 }
 
-const struct applier apply_network = { NULL, change_network, undo_network };
+static int check_network(struct change *c, struct lg_err *err)
+{
+	if (!change_suspended(c) || change_keeps(c, "IP_ADDRESS"))
+		return 0;
+	return lg_refuse(err, -EBUSY, LG_EXIT_CANNOT_ADD_IP,
+			 "it is suspended, and its addresses are in its memory: resume it first");
+}
+
+const struct applier apply_network = { check_network, change_network, undo_network };

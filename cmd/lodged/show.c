@@ -94,6 +94,19 @@ static int add_setting(const char *key, const char *value, void *arg)
 	return 0;
 }
 
+static void add_checkpoint(json_t *obj, const struct instance *ct)
+{
+	lg_autojson json_t *state = checkpoint_state(ct);
+	int64_t since = lg_json_int(state, "suspended_at", 0);
+
+	if (!state)
+		return;
+	if (since > 0)
+		json_object_set_new(obj, "suspended_at", json_integer((json_int_t)since));
+	set_count(obj, "checkpoint_bytes", checkpoint_bytes(ct, state));
+	set_str(obj, "checkpoint_file", lg_json_str(state, "dumpfile"));
+}
+
 static void add_details(json_t *obj, struct instance *ct)
 {
 	struct settings_walk walk = { json_object(), json_object() };
@@ -113,6 +126,8 @@ static void add_details(json_t *obj, struct instance *ct)
 	json_object_set_new(obj, "created_at", json_integer((json_int_t)ct->created_at));
 	if (ct->id_base)
 		json_object_set_new(obj, "id_base", json_integer(ct->id_base));
+	if (ct->state == STATE_SUSPENDED)
+		add_checkpoint(obj, ct);
 	if (ct->state == STATE_RUNNING && (effects = limits_effects(ct)))
 		json_object_set_new(obj, "effects", effects);
 	if (ct->state == STATE_RUNNING) {

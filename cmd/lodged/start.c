@@ -365,7 +365,8 @@ static void start_failed(struct op *op, struct lg_err *err)
 
 	ct->state = instance_rest(ct);
 	ct->started_at = 0;
-	lg_within(err, err->code, "%s %s", op->restore ? "resume" : "start", instance_label(ct));
+	lg_within(err, err->code, "%s %s%s", op->restore ? "resume" : "start", instance_label(ct),
+		  ct->state == STATE_SUSPENDED ? " (which stays suspended)" : "");
 	if (op->restore)
 		err->exit_code = LG_EXIT_RESTORE;
 	emit_event(ct->d, op->restore ? "resume-failed" : "start-failed", ct, "%s", err->msg);
@@ -568,6 +569,7 @@ void api_start(struct lg_vcall *call, const json_t *params, void *ctx)
 	struct instance *ct = api_instance(call, params, d);
 	const json_t *timeout = json_object_get(params, "timeout");
 	bool force = json_is_true(json_object_get(params, "force"));
+	bool anew = force || json_is_true(json_object_get(params, "anew"));
 	struct lg_err err = { 0 };
 	struct op *op;
 
@@ -575,7 +577,7 @@ void api_start(struct lg_vcall *call, const json_t *params, void *ctx)
 		return;
 	if (ct->state != STATE_RUNNING)
 		ct->state = instance_rest(ct);
-	if (!(force && ct->state == STATE_SUSPENDED && !ct->op) &&
+	if (!(anew && ct->state == STATE_SUSPENDED && !ct->op) &&
 	    state_allows(ct, VERB_START, &err) < 0) {
 		lg_vcall_fail(call, &err);
 		return;

@@ -21,6 +21,7 @@
 
 #include "cmd/lodged/account.h"
 #include "cmd/lodged/lodged.h"
+#include "cmd/lodged/suspend.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -350,6 +351,26 @@ static void stopped(struct op *op)
 	op_end(op, json_pack("{s:b, s:b}", "was_running", 1, "killed", op->killed));
 }
 
+void stop_instead(struct op *op)
+{
+	op->verb = "stop";
+	op->err = (struct lg_err){ 0 };
+	op->then = stopped;
+	stop_begin(op, stop_timeout(op->ct, NULL));
+}
+
+/* What a stop means: as the call says, else the instance's own setting, else lodge.conf. */
+static bool means_suspend(const struct instance *ct, const json_t *params)
+{
+	const char *mode = lg_json_str(params, "mode");
+
+	if (!mode)
+		mode = lg_conf_get(ct->conf, "VE_STOP_MODE");
+	if (!mode || !*mode)
+		mode = daemon_conf(ct->d, "VE_STOP_MODE", "stop");
+	return strcmp(mode, "suspend") == 0;
+}
+
 /* The operation of a verb that stops; answers the call itself and returns NULL when there is none. */
 static struct op *stop_op(struct lg_vcall *call, const json_t *params, void *ctx, const char *verb)
 {
@@ -378,7 +399,15 @@ void api_stop(struct lg_vcall *call, const json_t *params, void *ctx)
 	if (!op)
 		return;
 	if (op->ct->state != STATE_RUNNING) {
-		op_end(op, json_pack("{s:b}", "was_running", 0));
+		op_end(op, json_pack("{s:b, s:b}", "was_running", 0, "suspended",
+				     instance_rest(op->ct) == STATE_SUSPENDED));
+		return;
+	}
+	op->host_down = lg_json_bool(params, "host_down", false);
+	if (!op->fast && means_suspend(op->ct, params)) {
+		op->verb = "suspend";
+		op->as_stop = true;
+		suspend_begin(op);
 		return;
 	}
 	op->then = stopped;

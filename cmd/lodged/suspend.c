@@ -15,15 +15,18 @@
 #include <string.h>
 
 #include "cmd/lodged/criu.h"
+#include "cmd/lodged/dumpfile.h"
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/migrate.h"
 #include "cmd/lodged/suspend.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
+#include "lib/json.h"
 #include "lib/log.h"
 
 #define SUSPEND_TIMEOUT_S 600u	/* memory of many GiB to a slow disk */
+#define HOST_DOWN_TIMEOUT_S 300u	/* a stop may have to follow before the host gives up on both */
 
 struct suspend {
 	int images;
@@ -50,6 +53,18 @@ static void failed(struct op *op, struct lg_err *err)
 	runtime_save(op->ct, NULL, NULL);
 	lg_within(err, err->code, "suspend %s", instance_label(op->ct));
 	err->exit_code = LG_EXIT_CHKPNT;
+	if (op->host_down && op->ct->state == STATE_RUNNING) {
+		lg_log(LG_LOG_WARN, "%s: it is stopped instead", err->msg);
+		op_progress(op, "%s: stopping it instead", err->msg);
+		stop_instead(op);
+		return;
+	}
+	if (op->as_stop) {
+		struct lg_err why = *err;
+
+		lg_refuse(err, why.code, why.exit_code, "%.300s; `lodge stop --stop-mode stop %u` shuts it down",
+			  why.msg, op->ct->ctid);
+	}
 	op_fail(op, err);
 }
 
@@ -60,7 +75,7 @@ static void commit(struct op *op)
 	struct lg_err err = { 0 };
 
 	op_progress(op, "writing what is known about it");
-	if (checkpoint_complete(op->ct, s->images, &err) < 0) {
+	if (checkpoint_complete(op->ct, s->images, op->host_down, &err) < 0) {
 		criu_say(s->job, LG_K_ABORT, &err);
 		return;
 	}
@@ -69,11 +84,30 @@ static void commit(struct op *op)
 	criu_say(s->job, LG_K_GO, NULL);
 }
 
+void suspend_answer(struct op *op)
+{
+	struct instance *ct = op->ct;
+	json_t *answer;
+
+	op->ct->op = NULL;	/* it is not busy any more when the answer arrives */
+	answer = json_pack("{s:o}", "instance", instance_json(ct, false, false));
+	ct->op = op;
+	if (op->as_stop) {
+		json_decref(answer);
+		answer = json_pack("{s:b, s:b, s:b}", "was_running", 1, "killed", 0, "suspended", 1);
+	}
+	op_end(op, answer);
+}
+
 static void suspended(struct op *op)
 {
 	forget(op);
+	op->timer = sd_event_source_disable_unref(op->timer);
 	op->ct->state = instance_rest(op->ct);
-	op_end(op, json_pack("{s:o}", "instance", instance_json(op->ct, false, false)));
+	if (op->file)
+		dumpfile_write(op);
+	else
+		suspend_answer(op);
 }
 
 /* When it was committed the images are whole, and what CRIU could not end the sweep does. */
@@ -165,7 +199,8 @@ static int timed_out(sd_event_source *src, uint64_t usec, void *arg)
 	(void)src;
 	(void)usec;
 	op->timer = sd_event_source_disable_unref(op->timer);
-	lg_refuse(&err, -ETIMEDOUT, 0, "it took more than %u s", SUSPEND_TIMEOUT_S);
+	lg_refuse(&err, -ETIMEDOUT, 0, "it took more than %u s",
+		  op->host_down ? HOST_DOWN_TIMEOUT_S : SUSPEND_TIMEOUT_S);
 	if (s && s->job && !s->committed)
 		criu_abandon(s->job, &err);
 	else if (s && !s->job && !s->committed)
@@ -204,6 +239,8 @@ static int begin(struct op *op, struct lg_err *err)
 		r = lg_refuse(err, -EOPNOTSUPP, 0, "it has the feature nesting, and containers inside "
 			      "cannot be suspended: switch it off and restart it first");
 	if (r == 0)
+		r = dumpfile_room(op->ct, op->file, err);
+	if (r == 0)
 		r = checkpoint_begin(op->ct, &s->images, err);
 	if (r == 0)
 		r = runtime_save(op->ct, "suspend", err);
@@ -217,26 +254,55 @@ void suspend_begin(struct op *op)
 	struct lg_err err = { 0 };
 
 	op->then = suspend_over;
-	op_timer(op, SUSPEND_TIMEOUT_S, timed_out);
+	op_timer(op, op->host_down ? HOST_DOWN_TIMEOUT_S : SUSPEND_TIMEOUT_S, timed_out);
 	if (begin(op, &err) < 0)
 		failed(op, &err);
+}
+
+/* A dump file of one that is suspended already: its images only move. */
+static int check_moving(const struct instance *ct, struct lg_err *err)
+{
+	lg_autojson json_t *state = checkpoint_state(ct);
+	const char *file = lg_json_str(state, "dumpfile");
+
+	return file ? lg_refuse(err, -EBUSY, LG_EXIT_CHKPNT, "%s is suspended already, with its images in '%s'",
+				instance_label(ct), file) : 0;
+}
+
+static int may_suspend(const struct instance *ct, const char *file, struct lg_err *err)
+{
+	bool moves = file && ct->state == STATE_SUSPENDED && !ct->op;
+	int r = moves ? check_moving(ct, err) : state_allows(ct, VERB_SUSPEND, err);
+
+	if (r == 0 && file && dumpfile_check(ct->d, file, err) < 0) {
+		r = lg_within(err, err->code, "suspend %s", instance_label(ct));
+		err->exit_code = LG_EXIT_CHKPNT;
+	}
+	return r;
 }
 
 void api_suspend(struct lg_vcall *call, const json_t *params, void *ctx)
 {
 	struct instance *ct = api_instance(call, params, ctx);
+	const char *file = lg_json_str(params, "file");
 	struct lg_err err = { 0 };
-	struct op *op;
+	struct op *op = NULL;
 
 	if (!ct)
 		return;
 	if (ct->state != STATE_RUNNING)
 		ct->state = instance_rest(ct);
-	if (state_allows(ct, VERB_SUSPEND, &err) < 0) {
-		lg_vcall_fail(call, &err);
+	if (may_suspend(ct, file, &err) == 0 && !(op = op_new(ct, "suspend", call)))
+		lg_fail(&err, -ENOMEM, "suspend %s", instance_label(ct));
+	if (op && file && !(op->file = strdup(file))) {
+		lg_fail(&err, -ENOMEM, "suspend %s", instance_label(ct));
+		op_fail(op, &err);
 		return;
 	}
-	op = op_new(ct, "suspend", call);
-	if (op)
+	if (!op)
+		lg_vcall_fail(call, &err);
+	else if (ct->state == STATE_SUSPENDED)
+		dumpfile_write(op);
+	else
 		suspend_begin(op);
 }

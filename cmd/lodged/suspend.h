@@ -9,11 +9,20 @@
 /** suspend_begin() - @op answers with the suspended instance */
 void suspend_begin(struct op *op);
 
+/** suspend_answer() - it is suspended: end @op and say so */
+void suspend_answer(struct op *op);
+
 /** suspend_lent() - LENT has come from the shim */
 void suspend_lent(struct instance *ct, struct lg_msg *m);
 
 /** suspend_over() - op->then of a suspend: the instance is gone and swept */
 void suspend_over(struct op *op);
+
+/** resume_check() - may its checkpoint be resumed under its conf file, here? -EINVAL, -EBUSY. */
+int resume_check(struct instance *ct, struct lg_err *err);
+
+/** resume_begin() - @op answers as a start; where the images are in a dump file they come out of it first */
+void resume_begin(struct op *op);
 
 /** resume_put() - what START needs beside the usual for a start out of images; their descriptors are the caller's */
 int resume_put(struct op *op, struct lg_msg *m, int *ret_images, int *ret_ns, struct lg_err *err);

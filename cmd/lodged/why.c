@@ -15,6 +15,7 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
+#include "cmd/lodged/criu.h"
 #include "cmd/lodged/limits.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -249,6 +250,20 @@ static void answer(struct lg_vcall *call, const struct instance *ct, const struc
 	lg_vcall_reply(call, obj);
 }
 
+static void say_suspended(const struct instance *ct, struct why_report *report)
+{
+	lg_autojson json_t *state = checkpoint_state(ct);
+	time_t since = (time_t)lg_json_int(state, "suspended_at", 0);
+	char when[40] = "";
+	struct tm tm;
+
+	if (since > 0 && localtime_r(&since, &tm))
+		strftime(when, sizeof(when), " since %Y-%m-%d %H:%M", &tm);
+	snprintf(report->list[0].text, sizeof(report->list[0].text),
+		 "It is suspended%s: all of it waits on the disk.", when);
+	snprintf(report->list[0].remedy, sizeof(report->list[0].remedy), "lodge resume %u", ct->ctid);
+}
+
 /* A container that does not run is held back by that. */
 static void answer_stopped(struct lg_vcall *call, const struct instance *ct)
 {
@@ -257,6 +272,11 @@ static void answer_stopped(struct lg_vcall *call, const struct instance *ct)
 
 	report.list[0].area = "state";
 	report.list[0].weight = 1000;
+	if (checkpoint_is_there(ct)) {
+		say_suspended(ct, &report);
+		answer(call, ct, &nothing, &report);
+		return;
+	}
 	snprintf(report.list[0].text, sizeof(report.list[0].text), "It does not run%s%s.",
 		 ct->last_exit[0] ? ": " : "", ct->last_exit);
 	snprintf(report.list[0].remedy, sizeof(report.list[0].remedy), "lodge start %u", ct->ctid);
