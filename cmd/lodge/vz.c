@@ -63,7 +63,7 @@ int vz_call(const struct vz *vz, const char *method, json_t *extra, json_t **ret
 }
 
 /* Options of the simple verbs; every other word behind CTID is refused. */
-static int parse_flags(const struct vz *vz, const struct opt *table, struct args *ret)
+int vz_parse_flags(const struct vz *vz, const struct opt *table, struct args *ret)
 {
 	const struct opt_space space = { .tables = { table }, .abbreviate = true };
 	int r = opt_parse(&space, vz->nwords, vz->words, ret, &vz->cli->err);
@@ -80,9 +80,13 @@ int vz_start(const struct vz *vz, bool wait, bool force)
 	int r;
 
 	vz_say(vz, "Starting container...");
+	/* As vzctl has it: a start makes a dump worthless. */
+	if (vz->suspended)
+		vz_warn("Container was suspended: what was in its memory is lost (vzctl resume goes on with it)");
 	if (wait)
 		vz_say(vz, "Container start in progress, waiting ...");
-	r = vz_call(vz, "Start", json_pack("{s:b, s:b}", "wait", wait, "force", force), NULL);
+	r = vz_call(vz, "Start", json_pack("{s:b, s:b, s:b}", "wait", wait, "force", force, "anew",
+				     vz->suspended), NULL);
 	if (r < 0)
 		return r;
 	vz_say(vz, wait ? "Container started successfully" : "Container start in progress...");
@@ -97,7 +101,7 @@ static const struct opt start_opts[] = {
 static int start(struct vz *vz)
 {
 	struct args args;
-	int r = parse_flags(vz, start_opts, &args);
+	int r = vz_parse_flags(vz, start_opts, &args);
 
 	if (r == 0 && vz->running)
 		r = vz_refuse(vz, LG_EXIT_RUNNING, "Container is already running");
@@ -112,7 +116,8 @@ int vz_stop(const struct vz *vz, bool fast)
 	int r;
 
 	vz_say(vz, "Stopping container ...");
-	r = vz_call(vz, "Stop", json_pack("{s:b}", "fast", fast), NULL);
+	/* Whatever VE_STOP_MODE says: that is for the host's shutdown, not for this word. */
+	r = vz_call(vz, "Stop", json_pack("{s:b, s:s}", "fast", fast, "mode", "stop"), NULL);
 	if (r < 0) {
 		if (vz->cli->err.exit_code == 0)
 			vz->cli->err.exit_code = LG_EXIT_CANNOT_STOP;
@@ -130,7 +135,7 @@ static const struct opt stop_opts[] = {
 static int stop(struct vz *vz)
 {
 	struct args args;
-	int r = parse_flags(vz, stop_opts, &args);
+	int r = vz_parse_flags(vz, stop_opts, &args);
 
 	if (r == 0 && !vz->running) {
 		fputs("Unable to stop: container is not running\n", stderr);
@@ -150,7 +155,7 @@ static int restart(struct vz *vz)
 		{ "skip-umount", 0, NULL, "" }, { "skip_ve_setup", 0, NULL, "" }, { 0 },
 	};
 	struct args args;
-	int r = parse_flags(vz, opts, &args);
+	int r = vz_parse_flags(vz, opts, &args);
 
 	if (r == 0) {
 		vz_say(vz, "Restarting container");
@@ -182,7 +187,8 @@ static int destroy(struct vz *vz)
 		return r;
 	path = lg_json_str(json_object_get(answer, "instance"), "private_path");
 	vz_say(vz, "Destroying container private area: %s", path ? path : "?");
-	r = vz_call(vz, "Destroy", NULL, NULL);
+	/* A suspended one goes with its dump. */
+	r = vz_call(vz, "Destroy", json_pack("{s:b}", "force", vz->suspended), NULL);
 	if (r == 0)
 		vz_say(vz, "Container private area was destroyed");
 	return r;
@@ -240,6 +246,10 @@ static const struct vz_verb {
 	{ "stop", stop, false, "CTID [--fast]" },
 	{ "restart", restart, false, "CTID [--force] [--wait] [--fast]" },
 	{ "status", status, true, "CTID" },
+	{ "chkpnt", vz_chkpnt, false, "CTID [--dumpfile FILE]" },
+	{ "suspend", vz_chkpnt, false, "CTID [--dumpfile FILE]" },
+	{ "restore", vz_restore, false, "CTID [--dumpfile FILE]" },
+	{ "resume", vz_restore, false, "CTID [--dumpfile FILE]" },
 	{ "mount", mount, false, "CTID" },
 	{ "umount", umount, false, "CTID" },
 	{ "set", vz_set, false, "CTID [--save] [--force] [--setmode restart|ignore] [parameters]" },

@@ -50,6 +50,13 @@ int vz_call(const struct vz *vz, const char *method, json_t *extra, json_t **ret
 int vz_start(const struct vz *vz, bool wait, bool force);
 int vz_stop(const struct vz *vz, bool fast);
 
+/** vz_parse_flags() - options of a simple verb into @ret (opt_free() it); any other word behind CTID is refused. */
+int vz_parse_flags(const struct vz *vz, const struct opt *table, struct args *ret);
+
+/* ---- vz_checkpoint.c ---- */
+int vz_chkpnt(struct vz *vz);
+int vz_restore(struct vz *vz);
+
 /* ---- vz_change.c: create and set ---- */
 int vz_create(struct vz *vz);
 int vz_set(struct vz *vz);

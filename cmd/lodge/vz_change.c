@@ -214,6 +214,8 @@ static int password(struct vz *vz, const struct vz_wish *w)
 	bool stopped = !vz->running;
 	int r = 0, end = 0;
 
+	if (vz->suspended)
+		return vz_refuse(vz, LG_EXIT_NOT_RUNNING, "Container is suspended: resume it first");
 	if (stopped)
 		r = vz_start(vz, false, false);
 	if (r == 0)
