@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "cmd/lodge-worker/checkpoint.h"
+#include "cmd/lodge-worker/criu_probe.h"
 #include "cmd/lodge-worker/job.h"
 #include "cmd/lodge-worker/migrate.h"
 #include "ct/procfs.h"
@@ -120,6 +121,11 @@ static int check_checkpoint(const struct job *job, struct lg_err *err)
 	return checkpoint_check(job->name, err);
 }
 
+static int ask_criu(const struct job *job, struct lg_err *err)
+{
+	return criu_probe(job->name, err);
+}
+
 static int dump_pack(const struct job *job, struct lg_err *err)
 {
 	if (!job->file)
@@ -141,6 +147,7 @@ static const struct verb verbs[] = {
 	{ "disk-prepare", "--var VAR --bytes N [--inodes N]", false, false, disk_prepare },
 	{ "disk-grow", "--var VAR --bytes N [--mounted] CTID", false, true, disk_grow },
 	{ "disk-remake", "--var VAR [--bytes N] [--inodes N] CTID", false, true, disk_remake },
+	{ "criu-probe", "--var VAR PROGRAM", false, true, ask_criu },
 	{ "dump-pack", "--var VAR --file FILE [--key FILE] FOLDER", false, true, dump_pack },
 	{ "dump-unpack", "--var VAR --file FILE [--key FILE] FOLDER", false, true, dump_unpack },
 	{ "template-build", "--var VAR --data DIR NAME [--force]", true, true, template_build },

@@ -166,20 +166,6 @@ static void check_kvm(struct report *r)
 						 "the CPU shows neither vmx nor svm");
 }
 
-static void check_criu(struct report *r)
-{
-	const char *path = daemon_conf(r->d, "CRIU", NULL);
-	const char *why = daemon_conf(r->d, "CRIU_OFF", NULL);
-
-	if (path && *path && access(path, X_OK) == 0)
-		say(r, "checkpoint", "ok", "CRIU is %s", path);
-	else if (path && *path)
-		say(r, "checkpoint", "off", "CRIU=\"%s\" in lodge.conf: %s", path, strerror(errno));
-	else
-		say(r, "checkpoint", "off", "no CRIU is configured%s%s", why ? ": " : "",
-		    why ? why : " (CRIU in lodge.conf)");
-}
-
 static void check_kernel_log(struct report *r)
 {
 	if (r->d->kmsg_errno)
@@ -193,15 +179,21 @@ static void check_kernel_log(struct report *r)
 static void (*const checks[])(struct report *r) = {
 	check_kernel,	     check_userns,   check_cgroups,   check_kernel_log, check_seccomp,
 	doctor_devices,	     doctor_apparmor, check_forwarding, check_bridge_filter, check_space, doctor_disk, check_templates,
-	doctor_ids,	     doctor_hostlimits, doctor_lxcfs,  check_criu,      check_kvm,
+	doctor_ids,	     doctor_hostlimits, doctor_lxcfs,  doctor_criu,     check_kvm,
 };
 
-void api_doctor(struct lg_vcall *call, const json_t *params, void *ctx)
+static void report(struct daemon *d, struct lg_vcall *call)
 {
-	struct report r = { .d = ctx, .checks = json_array() };
+	struct report r = { .d = d, .checks = json_array() };
 
-	(void)params;
 	for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
 		checks[i](&r);
 	lg_vcall_reply(call, json_pack("{s:o}", "checks", r.checks));
+}
+
+void api_doctor(struct lg_vcall *call, const json_t *params, void *ctx)
+{
+	(void)params;
+	if (!doctor_criu_first(ctx, call, report))
+		report(ctx, call);
 }

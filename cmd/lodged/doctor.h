@@ -32,6 +32,15 @@ void doctor_devices(struct report *r);
 /** doctor_apparmor() - is the profile loaded, and does AppArmor keep guests from user namespaces? */
 void doctor_apparmor(struct report *r);
 
+/* ---- doctor_criu.c ---- */
+
+/** doctor_criu_first() - CRIU has to be asked: true, and @then is called when it has been; false: it is known. */
+bool doctor_criu_first(struct daemon *d, struct lg_vcall *call,
+		       void (*then)(struct daemon *d, struct lg_vcall *call));
+
+/** doctor_criu() - which CRIU, what it can do here, and what to do about the rest */
+void doctor_criu(struct report *r);
+
 /** doctor_disk() - how disks are limited, and what was promised (disk_room.c) */
 void doctor_disk(struct report *r);
 

@@ -90,6 +90,16 @@ struct instance {
 	bool restart_wanted;		/* the guest asked for a reboot, or `restart` stopped it */
 };
 
+/* What a CRIU said of itself when it was asked last (doctor_criu.c). */
+struct criu_known {
+	char program[256];	/* "" = nobody asked */
+	int64_t mtime;
+	uint64_t inode;
+	char version[24];
+	char complaint[200];	/* "" = it works here */
+	uint32_t features;
+};
+
 struct daemon {
 	struct lg_root root;
 	sd_event *event;
@@ -102,6 +112,7 @@ struct daemon {
 	struct lg_pool *pool4, *pool6;	/* NULL: no such addresses */
 	int filters[LG_CALLS_SETS];	/* of system calls, by what is let through; -1: not yet */
 	struct lxcfs *lxcfs;
+	struct criu_known criu;
 	bool apparmor;			/* this kernel has it */
 	char libexec[256], datadir[256];
 	struct instance **cts;		/* by number */
