@@ -22,6 +22,8 @@
 #include "lib/err.h"
 #include "lib/msg.h"
 
+#define DUMP_TRIES 8u
+
 struct job {
 	const struct lg_msg *m;	/* the request; texts are borrowed from it */
 	const char *root, *criu;
@@ -32,6 +34,8 @@ struct job {
 	bool restores;
 	bool held;		/* HELD was said and GO was heard */
 	bool said_no;		/* by who started us */
+	unsigned int tries;	/* how often it was dumped and met a process between vfork() and exec() */
+	bool again;		/* it did now */
 	struct timespec began;
 	struct lg_err err;	/* of a callback: says more than CRIU's log */
 };
@@ -93,6 +97,11 @@ int ids_move_cgroups(uint32_t was, struct lg_err *err);
 
 /** sharing_rewrite() - let the images say nothing about mounts that CRIU cannot restore */
 int sharing_rewrite(struct lg_err *err);
+
+/* ---- spawning.c ---- */
+
+/** spawning_seen() - do the images have a process that was just being made by another one? */
+bool spawning_seen(void);
 
 /* ---- log.c ---- */
 

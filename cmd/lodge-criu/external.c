@@ -135,6 +135,7 @@ int external_find(struct lg_err *err)
 	char path[40];
 	int r;
 
+	nseen = 0;
 	snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)job.pid);
 	r = lg_file_read(AT_FDCWD, path, TABLE_MAX, &table, NULL, err);
 	if (r < 0)

@@ -3,6 +3,7 @@
 /* lodge-criu: criu.h says how it works, ct/checkpoint.h what it is told. */
 
 #include <criu/criu.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -21,6 +22,7 @@
 #include "lib/file.h"
 
 #define LOG_LEVEL 4
+#define DUMP_PAUSE_US 2000u	/* before the next try, doubled each time */
 #define GHOST_MAX LG_GHOST_LIMIT	/* bytes of an open file without a name; they go into the images */
 
 struct job job = { .images = -1, .root_mount = -1, .host_ns = -1, .nodes = -1 };
@@ -80,6 +82,7 @@ static void set_memory(void)
 
 static int set_options(struct lg_err *err)
 {
+	criu_free_opts();
 	if (criu_init_opts() < 0)
 		return lg_fail(err, -ENOMEM, "prepare CRIU");
 	criu_set_service_binary(job.criu);
@@ -158,10 +161,27 @@ static int keep_cgroups(struct lg_err *err)
 	return lg_refuse(err, -ENOENT, 0, "its init is in the cgroup '%s', which is not its own", line);
 }
 
-static int dump(struct lg_err *err)
+/* What the try before has left. */
+static int images_clear(struct lg_err *err)
 {
-	int r = external_find(err);
+	int fd = openat(job.images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	lg_autodir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
 
+	if (!dir)
+		return lg_fail(err, -errno, "look at the images");
+	while ((e = readdir(dir)))
+		if (e->d_type == DT_REG && unlinkat(fd, e->d_name, 0) < 0)
+			return lg_fail(err, -errno, "remove the image '%s'", e->d_name);
+	return 0;
+}
+
+static int dump_once(struct lg_err *err)
+{
+	int r = set_options(err);
+
+	if (r == 0)
+		r = external_find(err);
 	if (r == 0)
 		r = keep_cgroups(err);
 	if (r < 0)
@@ -171,20 +191,36 @@ static int dump(struct lg_err *err)
 	if (request.kind == LG_K_PREDUMP)
 		return criu_pre_dump();
 	r = watches_find(err);
+	if (r == 0)
+		r = settings_take(err);
 	if (r < 0)
 		return r;
-	r = settings_take(err);
-	if (r == 0)
-		r = criu_dump();
+	r = criu_dump();
 	if (r < 0)
 		settings_return();
 	return r;
 }
 
+static int dump(struct lg_err *err)
+{
+	int r = dump_once(err);
+
+	while (r < 0 && job.again && ++job.tries < DUMP_TRIES) {
+		usleep(DUMP_PAUSE_US << job.tries);
+		r = images_clear(err);
+		job.again = false;
+		if (r == 0)
+			r = dump_once(err);
+	}
+	return r;
+}
+
 static int restore(struct lg_err *err)
 {
-	int r = ids_rewrite(err);
+	int r = set_options(err);
 
+	if (r == 0)
+		r = ids_rewrite(err);
 	if (r == 0)
 		r = sharing_rewrite(err);
 	if (r == 0)
@@ -222,8 +258,6 @@ static int run(struct lg_err *err)
 		r = set_environment(err);
 	if (r == 0)
 		r = stage_enter(err);
-	if (r == 0)
-		r = set_options(err);
 	if (r < 0)
 		return r;
 	clock_gettime(CLOCK_MONOTONIC, &job.began);

@@ -86,9 +86,13 @@ static int sync_images(void)
 
 static int on_dumped(criu_notify_arg_t na)
 {
-	int r = lg_msg_get_u64(job.m, "sync", 0) ? sync_images() : 0;
+	int r;
 
 	(void)na;
+	job.again = job.tries + 1 < DUMP_TRIES && spawning_seen();
+	if (job.again)
+		return -EAGAIN;
+	r = lg_msg_get_u64(job.m, "sync", 0) ? sync_images() : 0;
 	return r < 0 ? r : hold();
 }
 
