@@ -134,13 +134,15 @@ static json_t *storage(const char *var)
 	static const struct lg_disk_limit any = { .bytes = LG_DISK_MIN * 2, .inodes = LG_UNLIMITED };
 	json_t *o;
 	struct statvfs fs;
+	json_int_t free_bytes;
 	char name[32];
 
 	file_system(var, name);
 	o = json_pack("{s:s, s:b, s:b}", "fs", name, "project_quotas", lg_disk_project.probe(var, &any),
 		      "images", lg_disk_image.probe(var, &any));
 	if (o && statvfs(var, &fs) == 0) {
-		json_object_set_new(o, "free_bytes", json_integer((json_int_t)(fs.f_bavail * fs.f_frsize)));
+		free_bytes = (json_int_t)fs.f_bavail * (json_int_t)fs.f_frsize;
+		json_object_set_new(o, "free_bytes", json_integer(free_bytes));
 		/* btrfs makes them as it needs them, and says 0 of 0. */
 		if (fs.f_files)
 			json_object_set_new(o, "free_inodes", json_integer((json_int_t)fs.f_favail));

@@ -28,10 +28,11 @@
 #define BTIME "\nbtime "
 #define NS_PER_S 1000000000LL
 
-EXPORTED int open(const char *path, int flags, ...);
-EXPORTED int open64(const char *path, int flags, ...);
-EXPORTED int __open_2(const char *path, int flags);
-EXPORTED int __open64_2(const char *path, int flags);
+/* By the names that the C library has for them. */
+EXPORTED int any_open(const char *path, int flags, ...) __asm__("open");
+EXPORTED int any_open64(const char *path, int flags, ...) __asm__("open64");
+EXPORTED int any_open_2(const char *path, int flags) __asm__("__open_2");
+EXPORTED int any_open64_2(const char *path, int flags) __asm__("__open64_2");
 
 /* The beginning of libfuse's, the same in its versions 2 and 3. */
 struct fuse_context {
@@ -164,7 +165,7 @@ static mode_t mode_of(int flags, va_list ap)
 	return flags & (O_CREAT | __O_TMPFILE) ? va_arg(ap, mode_t) : 0;
 }
 
-int open(const char *path, int flags, ...)
+int any_open(const char *path, int flags, ...)
 {
 	va_list ap;
 	mode_t mode;
@@ -175,7 +176,7 @@ int open(const char *path, int flags, ...)
 	return open_any(path, flags, mode);
 }
 
-int open64(const char *path, int flags, ...)
+int any_open64(const char *path, int flags, ...)
 {
 	va_list ap;
 	mode_t mode;
@@ -186,12 +187,12 @@ int open64(const char *path, int flags, ...)
 	return open_any(path, flags | O_LARGEFILE, mode);
 }
 
-int __open_2(const char *path, int flags)
+int any_open_2(const char *path, int flags)
 {
 	return open_any(path, flags, 0);
 }
 
-int __open64_2(const char *path, int flags)
+int any_open64_2(const char *path, int flags)
 {
 	return open_any(path, flags | O_LARGEFILE, 0);
 }

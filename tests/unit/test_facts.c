@@ -305,7 +305,7 @@ static char program[64];
 
 static void make_var(void)
 {
-	strcpy(strrchr(var, '.'), ".XXXXXX");
+	memcpy(strrchr(var, '.'), ".XXXXXX", sizeof(".XXXXXX"));
 	ck_assert_ptr_nonnull(mkdtemp(var));
 	snprintf(program, sizeof(program), "%s/criu", var);
 }
