@@ -32,6 +32,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/err.h"
 #include "lib/json.h"
@@ -68,6 +69,13 @@ bool lg_facts_block(const json_t *found);
 
 /** lg_facts_check_name() - the name ("what") of row @i of the table; NULL behind the last. */
 const char *lg_facts_check_name(size_t i);
+
+/**
+ * lg_facts_layer() - what the layer of @ctid takes: { bytes, inodes }
+ *
+ * Walks all of it. Return: 0; negative errno.
+ */
+int lg_facts_layer(const char *var, uint32_t ctid, json_t **ret, struct lg_err *err);
 
 /* ---- for lg_facts_gather() and its tests ---- */
 

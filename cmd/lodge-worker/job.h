@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ct/facts.h"
 #include "storage/disk.h"
 
 struct job {
@@ -16,6 +17,7 @@ struct job {
 	struct lg_disk_limit disk;	/* --bytes, --inodes */
 	uint32_t ctid, base;	/* --ctid, --base: first id of its own */
 	const char *file, *key;	/* --file, --key: a dump file, and what it is encrypted with */
+	struct lg_facts_where where;	/* --criu, --no-criu, --lxcfs */
 	const char *name;	/* the argument */
 };
 

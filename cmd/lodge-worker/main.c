@@ -26,6 +26,7 @@
 #include "cmd/lodge-worker/criu_probe.h"
 #include "cmd/lodge-worker/job.h"
 #include "cmd/lodge-worker/migrate.h"
+#include "ct/facts.h"
 #include "ct/procfs.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
@@ -140,6 +141,28 @@ static int dump_unpack(const struct job *job, struct lg_err *err)
 	return lg_dump_unpack(job->file, job->key, job->name, err);
 }
 
+static int facts(const struct job *job, struct lg_err *err)
+{
+	struct lg_facts_where where = job->where;
+	lg_autojson json_t *all = NULL, *layer = NULL;
+	lg_autofree char *text = NULL;
+	int r;
+
+	where.var = job->var;
+	r = lg_facts_gather(&where, &all, err);
+	if (r == 0 && job->ctid)
+		r = lg_facts_layer(job->var, job->ctid, &layer, err);
+	if (r < 0)
+		return r;
+	if (layer)
+		json_object_set(all, "layer", layer);
+	text = json_dumps(all, JSON_COMPACT);
+	if (!text)
+		return lg_fail(err, -ENOMEM, "describe this host");
+	print_progress(text, NULL);
+	return 0;
+}
+
 static const struct verb verbs[] = {
 	{ "migrate", "--var VAR - <REQUEST", false, true, migrate_send },
 	{ "receive", "--var VAR --socket PATH -", false, true, migrate_receive },
@@ -154,6 +177,7 @@ static const struct verb verbs[] = {
 	{ "empty-trash", "--var VAR", false, false, empty_trash },
 	{ "shift-layer", "--var VAR --ctid ID --base ID ROOTFS", false, true, shift_layer },
 	{ "open-lxcfs", "--var VAR DIR", false, true, open_lxcfs },
+	{ "facts", "--var VAR --criu PATH|--no-criu WHY [--lxcfs] [--ctid ID]", false, false, facts },
 };
 
 static int usage(void)
@@ -186,6 +210,9 @@ static int parse_job(int argc, char **argv, struct job *job)
 		{ "base", required_argument, NULL, 'B' },
 		{ "file", required_argument, NULL, 'F' },
 		{ "key", required_argument, NULL, 'k' },
+		{ "criu", required_argument, NULL, 'C' },
+		{ "no-criu", required_argument, NULL, 'n' },
+		{ "lxcfs", no_argument, NULL, 'l' },
 		{ 0 },
 	};
 	int c;
@@ -213,6 +240,12 @@ static int parse_job(int argc, char **argv, struct job *job)
 			job->file = optarg;
 		else if (c == 'k')
 			job->key = optarg;
+		else if (c == 'C')
+			job->where.criu = optarg;
+		else if (c == 'n')
+			job->where.criu_why = optarg;
+		else if (c == 'l')
+			job->where.lxcfs = true;
 		else
 			return -EINVAL;
 	}

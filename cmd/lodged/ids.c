@@ -345,6 +345,13 @@ int ids_take(struct instance *ct, struct lg_err *err)
 	return write_ids(ct, err);
 }
 
+int ids_foresee(struct daemon *d, uint32_t count)
+{
+	uint32_t base;
+
+	return alloc_ids(d, count, &base, NULL);
+}
+
 int ids_check_wanted(struct daemon *d, struct lg_id_range wanted, struct lg_err *err)
 {
 	const struct lg_id_claim *claim;

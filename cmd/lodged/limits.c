@@ -10,6 +10,7 @@
 #include "lib/bits.h"
 #include "lib/cleanup.h"
 #include "lib/settings.h"
+#include "storage/layer.h"
 
 #define OOM_ZERO 1000	/* how the number of oom-priority writes 0 */
 #define IO_NORMAL 4u
@@ -143,6 +144,9 @@ int limits_find_disks(const struct instance *ct, struct limits *limits, struct l
 	if (io == 0)
 		return 0;
 	snprintf(path, sizeof(path), "%s/ct/%u", var, ct->ctid);
+	/* One that may come here has no layer yet. */
+	if (!lg_layer_exists(var, ct->ctid))
+		snprintf(path, sizeof(path), "%s", var);
 	r = lg_io_find(path, &limits->devs, err);
 	/* A weight that nothing weighs is told of when it is set. */
 	if (r < 0)

@@ -254,6 +254,8 @@ void ids_read(const struct lg_conf *conf, struct lg_id_range *ret);
 int ids_take(struct instance *ct, struct lg_err *err);
 /* May a new instance have the range that was asked for? */
 int ids_check_wanted(struct daemon *d, struct lg_id_range wanted, struct lg_err *err);
+/* Would a new instance get so many? -ENOSPC, ... */
+int ids_foresee(struct daemon *d, uint32_t count);
 /* Before a start: is what its conf file says a range, and no other's? */
 int ids_check_conf(const struct instance *ct, struct lg_err *err);
 /* It is destroyed: nobody gets its range until nothing of it is left. */
@@ -360,6 +362,7 @@ void api_template_build(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_template_remove(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_events(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_version(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_facts(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_doctor(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_teardown(struct lg_vcall *call, const json_t *params, void *ctx);
 

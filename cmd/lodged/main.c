@@ -69,6 +69,7 @@ static const struct lg_vmethod methods[] = {
 	{ "io.lodge.Events", api_events },
 	{ "io.lodge.Version", api_version },
 	{ "io.lodge.Doctor", api_doctor },
+	{ "io.lodge.Facts", api_facts },
 	{ "io.lodge.Teardown", api_teardown },
 };
 

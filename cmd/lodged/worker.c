@@ -22,7 +22,7 @@ struct worker {
 	pid_t pid;
 	int out;
 	sd_event_source *io;
-	char line[8192];
+	char line[16384];	/* facts are the longest */
 	size_t len;
 	struct lg_err err;
 	worker_line_fn on_line;

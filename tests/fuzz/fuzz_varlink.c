@@ -73,6 +73,7 @@ static const struct lg_vmethod methods[] = {
 	{ "io.lodge.Set", answer },	     { "io.lodge.List", forget },
 	{ "io.lodge.Create", stream },	     { "io.lodge.Events", keep },
 	{ "io.lodge.TemplateShow", fail },
+	{ "io.lodge.Facts", fail },
 };
 
 static sd_event *event;
