@@ -129,6 +129,18 @@ void resume_begin(struct op *op)
 	}
 }
 
+/* With a dump file it may have come from elsewhere, as its layer has. */
+static int may_resume(const struct instance *ct, const char *file, struct lg_err *err)
+{
+	int r = state_allows(ct, file && ct->state == STATE_STOPPED ? VERB_START : VERB_RESUME, err);
+
+	if (r == 0 && file && dumpfile_check(ct->d, file, err) < 0) {
+		r = lg_within(err, err->code, "resume %s", instance_label(ct));
+		err->exit_code = LG_EXIT_RESTORE;
+	}
+	return r;
+}
+
 void api_resume(struct lg_vcall *call, const json_t *params, void *ctx)
 {
 	struct instance *ct = api_instance(call, params, ctx);
@@ -140,10 +152,8 @@ void api_resume(struct lg_vcall *call, const json_t *params, void *ctx)
 		return;
 	if (ct->state != STATE_RUNNING)
 		ct->state = instance_rest(ct);
-	/* With a dump file it may have come from elsewhere, as its layer has. */
-	if (state_allows(ct, file && ct->state == STATE_STOPPED ? VERB_START : VERB_RESUME, &err) == 0 &&
-	    (!file || dumpfile_check(ct->d, file, &err) == 0))
-		op = op_new(ct, "resume", call);
+	if (may_resume(ct, file, &err) == 0 && !(op = op_new(ct, "resume", call)))
+		lg_fail(&err, -ENOMEM, "resume %s", instance_label(ct));
 	if (!op) {
 		lg_vcall_fail(call, &err);
 		return;

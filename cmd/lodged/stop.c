@@ -431,6 +431,22 @@ static void restart_stopped(struct op *op)
 		lg_vcall_unref(call);
 }
 
+/* As start: nobody loses what is in its memory without saying so. */
+static bool refuse_suspended(struct op *op)
+{
+	struct instance *ct = op->ct;
+	struct lg_err err = { 0 };
+
+	if (ct->state == STATE_RUNNING || instance_rest(ct) != STATE_SUSPENDED)
+		return false;
+	ct->state = STATE_SUSPENDED;
+	ct->op = NULL;
+	state_allows(ct, VERB_START, &err);
+	ct->op = op;
+	op_fail(op, &err);
+	return true;
+}
+
 void api_restart(struct lg_vcall *call, const json_t *params, void *ctx)
 {
 	struct op *op = stop_op(call, params, ctx, "restart");
@@ -438,6 +454,8 @@ void api_restart(struct lg_vcall *call, const json_t *params, void *ctx)
 	if (!op)
 		return;
 	op->wait = json_is_true(json_object_get(params, "wait"));
+	if (refuse_suspended(op))
+		return;
 	if (op->ct->state != STATE_RUNNING) {
 		op->verb = "start";
 		start_begin(op);
