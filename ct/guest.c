@@ -212,6 +212,20 @@ static int put_dropin(const struct lg_guest *g, const char *manager, struct lg_m
 	return put_text(m, "file", &t, err);
 }
 
+/*
+ * systemd itself waits for memory to become scarce by a trigger of the kernel's, which a restore does not arm again: the
+ * descriptor reports an error from then on, and PID 1 would use a whole CPU to hear it.
+ */
+static int put_manager_conf(struct lg_msg *m, struct lg_err *err)
+{
+	struct text t = { .len = 0 };
+
+	add(&t, "0644 /run/systemd/system.conf.d/zz-lodge-checkpointable.conf\n"
+		"# Written by lodge: pressure is not watched, as CRIU cannot restore that.\n"
+		"[Manager]\nManagerEnvironment=MEMORY_PRESSURE_WATCH=/dev/null\n");
+	return put_text(m, "file", &t, err);
+}
+
 static int put_checkpointable(const struct lg_guest *g, struct lg_msg *m, struct lg_err *err)
 {
 	int r;
@@ -219,7 +233,9 @@ static int put_checkpointable(const struct lg_guest *g, struct lg_msg *m, struct
 	if (g->init_kind != LG_INIT_SYSTEMD || !g->checkpointable)
 		return 0;
 	r = put_dropin(g, "system", m, err);
-	return r < 0 ? r : put_dropin(g, "user", m, err);
+	if (r == 0)
+		r = put_dropin(g, "user", m, err);
+	return r < 0 ? r : put_manager_conf(m, err);
 }
 
 int lg_guest_fields(const struct lg_guest *guest, struct lg_msg *m, struct lg_err *err)
