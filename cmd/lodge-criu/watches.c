@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -175,6 +176,23 @@ static bool is_watched(const struct watches *w, uint64_t inode)
 
 static int walk(struct watches *w, int parent, const char *name, size_t at, int depth);
 
+/*
+ * Of an inode whose name it has forgotten, to have memory for something else, the kernel's overlay cannot say a handle, and CRIU
+ * fails at a watch without one. So the name is looked up, and kept by an open descriptor until this process ends.
+ */
+static void keep_known(int dir, const char *name)
+{
+	static bool raised;
+	struct rlimit files;
+
+	if (!raised && getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+		raised = true;
+	}
+	(void)openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
 static int look_at(struct watches *w, int dir, const struct dirent *e, size_t at, int depth)
 {
 	int n = snprintf(w->path + at, sizeof(w->path) - at, "/%s", e->d_name);
@@ -184,6 +202,7 @@ static int look_at(struct watches *w, int dir, const struct dirent *e, size_t at
 		return 0;
 	if (is_watched(w, e->d_ino)) {
 		w->found++;
+		keep_known(dir, e->d_name);
 		r = criu_add_irmap_path(w->path);
 	}
 	if (r == 0 && e->d_type == DT_DIR)
