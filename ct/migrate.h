@@ -15,12 +15,12 @@ enum lg_migrate {
 	LG_M_STOP,	/* it is shut down */
 	LG_M_COMMIT,	/* token: from here on it is the other host that decides. It stays frozen, and what becomes of
 			 * it here is written down */
-	LG_M_BACK,	/* the other host does not have it, and never will by this token: it runs on here */
-	LG_M_MOVED,	/* it runs there: here it ends */
+	LG_M_MOVED,	/* it runs there: here it ends. noted: 1 when that is written down */
 	LG_M_FAILED = 64,	/* error object */
 };
 
 #define LG_MIGRATE_FD 3
+#define LG_MIGRATE_REMOTE "lodge receive"	/* the other side's command */
 #define LG_MIGRATE_MAGIC "lodge-move 1\n"	/* what the other side's program says first */
 
 #endif

@@ -165,6 +165,7 @@ static int facts(const struct job *job, struct lg_err *err)
 
 static const struct verb verbs[] = {
 	{ "migrate", "--var VAR - <REQUEST", false, true, migrate_send },
+	{ "ask-move", "--var VAR - <REQUEST", false, true, migrate_ask },
 	{ "receive", "--var VAR --socket PATH -", false, true, migrate_receive },
 	{ "checkpoint-check", "--var VAR INIT-PID <CGROUP", false, true, check_checkpoint },
 	{ "disk-prepare", "--var VAR --bytes N [--inodes N]", false, false, disk_prepare },

@@ -29,8 +29,6 @@
 #define REQUEST_MAX (1u << 20)
 #define LIVE_PASSES 3u		/* of the layer while it runs; fewer when little changes */
 #define LITTLE (1u << 20)	/* bytes that a pass may leave to the last one */
-#define ASK_S 60u		/* how long an other side that went silent is asked */
-#define RECEIVE "lodge receive"
 
 struct move {
 	const struct job *job;
@@ -44,7 +42,7 @@ struct move {
 	struct ssh ssh;
 	struct lg_transfer_index *index;
 	int layer;
-	bool committed, went;
+	bool went;
 	uint64_t frozen_us, running_us;	/* monotonic clock */
 	json_t *stages, *notes, *blockers;
 	struct lg_msg msg;
@@ -303,10 +301,7 @@ static int restore(struct move *m, struct lg_err *err)
 
 static int commit(struct move *m, struct lg_err *err)
 {
-	int r = ask_lodged(m, LG_M_COMMIT, NULL, err);
-
-	m->committed = r == 0;
-	return r;
+	return ask_lodged(m, LG_M_COMMIT, NULL, err);
 }
 
 static int go(struct move *m, struct lg_err *err)
@@ -318,52 +313,6 @@ static int go(struct move *m, struct lg_err *err)
 	return r;
 }
 
-/* ---- when "go" was not answered ---- */
-
-/* 1: it is there; 0: it is not, and never will be; negative: nobody says. */
-static int query_once(struct move *m, struct lg_err *err)
-{
-	lg_autojson json_t *answer = NULL;
-	int r = ssh_open(&m->ssh, m->words, m->host, m->remote, err);
-
-	if (r < 0)
-		return r;
-	r = wire_ask(&m->ssh.wire, json_pack("{s:s, s:s}", "op", "query", "token", m->token), &answer,
-		     err);
-	ssh_close(&m->ssh, NULL);
-	return r < 0 ? r : lg_json_bool(answer, "here", false);
-}
-
-static int find_out(struct move *m, struct lg_err *err)
-{
-	struct lg_err first = *err, last = { 0 };
-	uint64_t until = now_us() + ASK_S * 1000000u;
-	int r;
-
-	ssh_close(&m->ssh, &first);
-	do {
-		printf("P asking the other host whether it has it\n");
-		last = (struct lg_err){ 0 };
-		r = query_once(m, &last);
-		if (r < 0)
-			usleep(500000);
-	} while (r < 0 && now_us() < until);
-	*err = (struct lg_err){ 0 };
-	if (r == 1) {
-		m->went = true;
-		return 0;
-	}
-	if (r == 0) {
-		ask_lodged(m, LG_M_BACK, NULL, NULL);
-		*err = first;
-		return first.code;
-	}
-	return lg_refuse(err, -EHOSTUNREACH, 0,
-			 "the connection ended (%.150s) when it was about to go on there, and %s does not say whether it "
-			 "has it (%.100s): it stays suspended here. If it does not run there, resume it with --force",
-			 first.msg, m->host, last.msg);
-}
-
 /* ---- all of it ---- */
 
 static int run_stage(struct move *m, const struct stage *s, struct lg_err *err)
@@ -373,6 +322,7 @@ static int run_stage(struct move *m, const struct stage *s, struct lg_err *err)
 	int r;
 
 	stage_bytes = 0;
+	wait_at(s->name);
 	if (s->progress)
 		printf("P %s\n", s->progress);
 	r = s->run(m, err);
@@ -409,7 +359,7 @@ static int read_request(struct move *m, struct lg_err *err)
 		return lg_refuse(err, -EINVAL, 0, "migrate wants a request on its stdin");
 	m->remote = lg_json_str(m->request, "remote");
 	if (!m->remote)
-		m->remote = RECEIVE;
+		m->remote = LG_MIGRATE_REMOTE;
 	m->words = json_object_get(m->request, "ssh");
 	m->running = lg_json_bool(m->request, "running", false);
 	m->suspended = lg_json_bool(m->request, "suspended", false);
@@ -434,6 +384,45 @@ static void report(struct move *m)
 		printf("P R %s\n", text);
 }
 
+/* Once lodged has it written down nobody will ask the other host any more. */
+static int take_leave(struct move *m, struct lg_err *err)
+{
+	int r = ask_lodged(m, LG_M_MOVED, NULL, err);
+
+	if (r == 0 && lg_msg_get_u64(&m->msg, "noted", 0))
+		wire_ask(&m->ssh.wire, json_pack("{s:s, s:s}", "op", "forget", "token", m->token), NULL, NULL);
+	return r;
+}
+
+static void move_finish(struct move *m)
+{
+	lg_transfer_index_free(m->index);
+	lg_close(m->layer);
+	lg_conf_free(m->conf);
+	json_decref(m->request);
+	json_decref(m->stages);
+	json_decref(m->notes);
+	json_decref(m->blockers);
+}
+
+static int connect_and_move(struct move *m, struct lg_err *err)
+{
+	int r;
+
+	wait_at("connect");
+	printf("P connecting to %s\n", m->host);
+	r = ssh_open(&m->ssh, m->words, m->host, m->remote, err);
+	if (r < 0)
+		return r;
+	r = run_stages(m, err);
+	if (r == 0)
+		wait_at("after go");
+	if (r == 0 && m->went)
+		r = take_leave(m, err);
+	ssh_close(&m->ssh, r < 0 ? err : NULL);
+	return r;
+}
+
 int migrate_send(const struct job *job, struct lg_err *err)
 {
 	struct move m = { .job = job, .layer = -1, .stages = json_array(), .notes = json_array(),
@@ -442,20 +431,10 @@ int migrate_send(const struct job *job, struct lg_err *err)
 
 	signal(SIGPIPE, SIG_IGN);
 	fcntl(LG_MIGRATE_FD, F_SETFD, FD_CLOEXEC);
-	if (r == 0) {
-		printf("P connecting to %s\n", m.host);
-		r = ssh_open(&m.ssh, m.words, m.host, m.remote, err);
-	}
-	if (r < 0)
-		return r;
-	r = run_stages(&m, err);
-	if (r < 0 && m.committed && !m.went)
-		r = find_out(&m, err);
-	else
-		ssh_close(&m.ssh, r < 0 ? err : NULL);
-	if (r == 0 && m.went)
-		r = ask_lodged(&m, LG_M_MOVED, NULL, err);
+	if (r == 0)
+		r = connect_and_move(&m, err);
 	if (r == 0)
 		report(&m);
+	move_finish(&m);
 	return r;
 }

@@ -21,10 +21,12 @@
  *	go ---------------------------> ImportGo	written down, runs
  *	LG_M_MOVED: destroyed
  *
+ *	forget ----------------------> ImportForget	nobody will ask
+ *
  * Everything before COMMIT can fail anywhere: this process ends, and the container runs on where it is, as it was only held. What was made
- * there is undone when the connection ends. Behind COMMIT the other side is asked, over a new connection, whether
- * it has taken the container (`query`); if not, by the same question, it never will, and it runs on here. If nobody answers,
- * it stays here, suspended: two of it would be worse than none for a while.
+ * there is undone when the connection ends. Behind COMMIT lodged has another process of this program ask the other side, over a new
+ * connection, whether it has taken the container (`query`); if not, by the same question, it never will, and it runs on here. If
+ * nobody answers, it stays here, suspended: two of it would be worse than none for a while.
  *
  * Without `live` the container is shut down in place of FREEZE, and started there.
  */
@@ -71,9 +73,18 @@ int ssh_open(struct ssh *s, const json_t *words, const char *host, const char *r
 /** ssh_close() - end it. @err, if it has a code, gets what ssh said last. */
 void ssh_close(struct ssh *s, struct lg_err *err);
 
-/* ---- migrate.c, receive.c ---- */
+/* ---- migrate.c, receive.c, ask_move.c, wait_at.c ---- */
 
 struct job;
+
+/**
+ * wait_at() - a test hook: where a move has come to @point. With LG_MOVE_STOP=FOLDER in the environment and a file of that name
+ * in the folder (blanks as dashes) it is renamed to NAME.here, and waited until that is gone.
+ */
+void wait_at(const char *point);
+
+/** migrate_ask() - has the other host what was moved to it? Or: it may forget that. "P R {"here": BOOL}" */
+int migrate_ask(const struct job *job, struct lg_err *err);
 
 int migrate_send(const struct job *job, struct lg_err *err);
 int migrate_receive(const struct job *job, struct lg_err *err);

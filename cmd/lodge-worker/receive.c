@@ -174,6 +174,13 @@ static int take_query(struct receiver *rv, const json_t *m, json_t **ret, struct
 	return call(rv, "io.lodge.ImportQuery", pick(m, names), ret, err);
 }
 
+static int take_forget(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	static const char *const names[] = { "token", NULL };
+
+	return call(rv, "io.lodge.ImportForget", pick(m, names), ret, err);
+}
+
 static int nothing(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
 {
 	(void)rv;
@@ -199,6 +206,7 @@ static const struct op {
 	{ "restore",	take_restore,	false },
 	{ "go",		take_go,	false },
 	{ "query",	take_query,	false },
+	{ "forget",	take_forget,	false },
 };
 /* clang-format on */
 
@@ -229,6 +237,8 @@ static int serve_one(struct receiver *rv, struct lg_err *err)
 	if (r < 0)
 		return r;
 	op = find_op(m);
+	if (op && !op->silent)
+		wait_at(op->name);
 	r = op ? op->run(rv, m, &answer, err) :
 		 lg_refuse(err, -EBADMSG, 0, "this lodge does not know what the other one asks for");
 	if (r < 0) {

@@ -164,7 +164,8 @@ static void resumed(const struct cli *cli, const char *id, const json_t *answer)
 static int each_with_file(struct cli *cli, const struct job *job)
 {
 	const char *file = opt_value(&cli->args, "dumpfile");
-	lg_autojson json_t *extra = json_object();
+	static const char *const names[] = { "force", NULL };
+	lg_autojson json_t *extra = flags(cli, names);
 	char path[GIVEN_PATH];
 
 	if (file && cli->args.nwords > 1)
@@ -309,6 +310,7 @@ static const struct opt suspend_opts[] = {
 
 static const struct opt resume_opts[] = {
 	{ "dumpfile", 0, "FILE", "out of that file" },
+	{ "force", 'f', NULL, "also when it may have moved to another host, which does not say so" },
 	{ 0 },
 };
 

@@ -87,6 +87,7 @@ static void sheet(const json_t *instance)
 	line("addresses", addresses);
 	line("last exit", lg_json_str(instance, "last_exit"));
 	line("hangs", lg_json_str(instance, "hangs"));
+	line("unsettled", lg_json_str(instance, "unsettled"));
 	line("conf file", lg_json_str(instance, "conf_path"));
 	line("files", lg_json_str(instance, "private_path"));
 	line("dump file", lg_json_str(instance, "checkpoint_file"));

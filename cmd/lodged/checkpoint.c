@@ -175,8 +175,7 @@ json_t *checkpoint_addresses(const struct instance *ct)
 	return list;
 }
 
-static int complete(const struct instance *ct, int images, bool host_down, const char *host, const char *token,
-		    struct lg_err *err)
+int checkpoint_complete(const struct instance *ct, int images, bool host_down, struct lg_err *err)
 {
 	lg_autojson json_t *state = NULL;
 	char word[MARK_LEN + 1];
@@ -186,26 +185,15 @@ static int complete(const struct instance *ct, int images, bool host_down, const
 	if (r < 0)
 		return r;
 	uname(&uts);
-	state = json_pack("{s:i, s:b, s:s, s:i, s:s*, s:o, s:I, s:I, s:I, s:s, s:s, s:s*, s:s*}", "version",
+	state = json_pack("{s:i, s:b, s:s, s:i, s:s*, s:o, s:I, s:I, s:I, s:s, s:s}", "version",
 			  FORMAT, "host_down", host_down, "layer", word, "ctid",
 			  (int)ct->ctid, "template", lg_conf_get(ct->conf, "OSTEMPLATE"), "addresses",
 			  checkpoint_addresses(ct), "id_base", (json_int_t)ct->id_base, "started_at",
 			  (json_int_t)ct->started_at, "suspended_at", (json_int_t)time(NULL), "kernel",
-			  uts.release, "arch", uts.machine, "moved_to", host, "token", token);
+			  uts.release, "arch", uts.machine);
 	if (!state)
 		return lg_fail(err, -ENOMEM, "describe the checkpoint");
 	return lg_json_save(images, STATE, state, true, err);
-}
-
-int checkpoint_complete(const struct instance *ct, int images, bool host_down, struct lg_err *err)
-{
-	return complete(ct, images, host_down, NULL, NULL, err);
-}
-
-int checkpoint_complete_moved(const struct instance *ct, int images, const char *host, const char *token,
-			      struct lg_err *err)
-{
-	return complete(ct, images, false, host, token, err);
 }
 
 void checkpoint_settle(const struct instance *ct)

@@ -75,10 +75,6 @@ int checkpoint_unpacked(const struct instance *ct, struct lg_err *err);
 /** checkpoint_drop_unpacked() - they are not wanted */
 void checkpoint_drop_unpacked(const struct instance *ct);
 
-/** checkpoint_complete_moved() - likewise, of one that @host may have by now, by @token */
-int checkpoint_complete_moved(const struct instance *ct, int images, const char *host, const char *token,
-			      struct lg_err *err);
-
 /** checkpoint_remove() - it was resumed, or is not wanted any more. Missing is fine. */
 void checkpoint_remove(const struct instance *ct);
 

@@ -17,6 +17,7 @@
 #include "cmd/lodged/criu.h"
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/migrate.h"
+#include "cmd/lodged/moving.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/json.h"
@@ -100,6 +101,7 @@ static void forget(struct instance *ct)
 	unlinkat(d->var_fd, name, 0);
 	account_remove(ct);
 	checkpoint_remove(ct);
+	moving_forget(ct);
 	emit_event(d, "destroyed", ct, NULL);
 	ids_hold(ct);
 	instance_remove(ct);
@@ -147,6 +149,8 @@ void api_destroy(struct lg_vcall *call, const json_t *params, void *ctx)
 		return;
 	if (ct->state != STATE_RUNNING)
 		ct->state = instance_rest(ct);
+	if (force)
+		moving_override(ct);
 	if (force && ct->state == STATE_MOUNTED && umount_root(ct, &err) < 0) {
 		lg_vcall_fail(call, &err);
 		return;

@@ -9,10 +9,14 @@
  *	ImportRestore	its processes are made out of the images, and nothing of it runs (op->hold)
  *	ImportGo	the conf file is written: from here on the container is this host's, whatever happens. It runs
  *	ImportQuery	the other host has lost the connection: is it here? If not, it never will be by this token
+ *	ImportForget	it has taken it away there, and will not ask
  *
- * VAR/moved/TOKEN is written with the conf file, so that the question can be answered also by the next daemon.
+ * VAR/moved/TOKEN is written before the conf file, so that the question can be answered also by the next daemon: its number, and
+ * what is yet to be done: "start" it, "keep" it as it is, or nothing ("done"). Without the conf file it means nothing. A container
+ * that cannot be started after ImportGo is taken back as a whole before that is answered: it runs on where it was.
  */
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -33,16 +37,19 @@
 
 #define HOLD_S 600u	/* how long the other host may take to say go */
 #define TOKEN_MAX 64u
+#define GO_ON_US 200000u	/* after this daemon's start: what was found dead is swept */
 
 struct import {
 	struct import *next;
 	struct daemon *d;
 	char token[TOKEN_MAX + 1];
-	struct creation *creation;	/* NULL: complete */
+	struct creation *creation;
 	struct instance *ct;
 	bool live, start;		/* out of images; anew */
 	bool complete;
+	bool called_off;		/* it is being undone, and nothing of it counts */
 	struct lg_vcall *begin;		/* open as long as it is wanted */
+	struct lg_vcall *query;		/* asked before it was certain */
 	struct lg_vcall *waiting;	/* ImportRestore or ImportGo, to be answered */
 };
 
@@ -71,8 +78,11 @@ static void import_free(struct import *im)
 	while (*p != im)
 		p = &(*p)->next;
 	*p = im->next;
+	if (im->begin)
+		lg_vcall_on_gone(im->begin, NULL, NULL);
 	lg_vcall_unref(im->begin);
 	lg_vcall_unref(im->waiting);
+	lg_vcall_unref(im->query);
 	free(im);
 }
 
@@ -96,30 +106,77 @@ static void answer_failure(struct import *im, const struct lg_err *err)
 
 /* ---- the end of one, good or bad ---- */
 
+static void token_path(const char *token, char buf[TOKEN_MAX + 16])
+{
+	snprintf(buf, TOKEN_MAX + 16, "moved/%.64s", token);
+}
+
+static int write_token(struct daemon *d, const char *token, uint32_t ctid, const char *word, struct lg_err *err)
+{
+	char name[TOKEN_MAX + 16], text[32];
+	int n = snprintf(text, sizeof(text), "%u %s\n", ctid, word);
+
+	if (mkdirat(d->var_fd, "moved", 0700) < 0 && errno != EEXIST)
+		return lg_fail(err, -errno, "make '%s/moved'", d->root.var);
+	token_path(token, name);
+	return lg_file_replace(d->var_fd, name, text, (size_t)n, 0600, err);
+}
+
+static void remove_token(struct daemon *d, const char *token)
+{
+	char name[TOKEN_MAX + 16];
+	lg_autoclose int dir = lg_open_dir(d->var_fd, "moved", NULL);
+
+	token_path(token, name);
+	unlinkat(d->var_fd, name, 0);
+	if (dir >= 0)
+		fsync(dir);
+}
+
+static void answer_query(struct import *im, bool here)
+{
+	if (im->query)
+		lg_vcall_reply(im->query, json_pack("{s:b}", "here", here));
+	lg_vcall_unref(im->query);
+	im->query = NULL;
+}
+
+/* Before anybody is told: first that it is not here, and then all that there is. */
+static void undo(struct op *op, struct import *im, const struct lg_err *err)
+{
+	struct creation *c = im->creation;
+
+	remove_token(im->d, im->token);
+	if (im->complete)
+		instance_link_name(im->ct, im->ct->name, NULL);
+	checkpoint_keep_log(im->ct);
+	checkpoint_remove(im->ct);
+	op->ct = NULL;	/* the instance goes with what made it */
+	im->ct->op = NULL;
+	creation_undo(c);
+	answer_query(im, false);
+	answer_failure(im, err);
+	import_free(im);
+}
+
 /* Its op is freed behind this. */
 static void over(struct op *op, const struct lg_err *err)
 {
 	struct import *im = find_by_op(op);
+	struct lg_err ignored = { 0 };
 
 	op->done = NULL;
 	if (!im)
 		return;
-	if (err && !im->complete) {
-		struct creation *c = im->creation;
-
-		checkpoint_keep_log(im->ct);
-		checkpoint_remove(im->ct);
-		answer_failure(im, err);
-		op->ct = NULL;	/* the instance goes with what made it */
-		im->ct->op = NULL;
-		import_free(im);
-		creation_undo(c);
+	if (err) {
+		undo(op, im, err);
 		return;
 	}
-	if (err)
-		answer_failure(im, err);
-	else
-		answer(im, json_pack("{s:o}", "instance", instance_json(im->ct, false, false)));
+	if (write_token(im->d, im->token, im->ct->ctid, "done", &ignored) < 0)
+		lg_log(LG_LOG_WARN, "%s: %s", instance_label(im->ct), ignored.msg);
+	creation_free(im->creation);
+	answer_query(im, true);
+	answer(im, json_pack("{s:o}", "instance", instance_json(im->ct, false, false)));
 	import_free(im);
 }
 
@@ -129,8 +186,9 @@ static void call_off(struct import *im, const char *why)
 	struct op *op = im->ct->op;
 	struct lg_err err = { 0 };
 
-	if (im->complete)
+	if (im->complete || im->called_off)
 		return;
+	im->called_off = true;
 	lg_refuse(&err, -ECANCELED, LG_EXIT_CANCELLED, "the move of %s to this host was called off: %s",
 		  instance_label(im->ct), why);
 	if (op->restore) {
@@ -312,7 +370,7 @@ static struct import *take_call(struct lg_vcall *call, const json_t *params)
 	struct import *im = find(lg_json_str(params, "token"));
 	struct lg_err err = { 0 };
 
-	if (!im || im->waiting || im->complete) {
+	if (!im || im->waiting || im->complete || im->called_off) {
 		lg_refuse(&err, -ENOENT, 0, "nothing is moving in by that token");
 		lg_vcall_fail(call, &err);
 		return NULL;
@@ -338,17 +396,6 @@ void api_import_restore(struct lg_vcall *call, const json_t *params, void *ctx)
 
 /* ---- ImportGo, ImportQuery ---- */
 
-static int note_moved(struct import *im, struct lg_err *err)
-{
-	char name[TOKEN_MAX + 16], text[16];
-	int n = snprintf(text, sizeof(text), "%u\n", im->ct->ctid);
-
-	if (mkdirat(im->d->var_fd, "moved", 0700) < 0 && errno != EEXIST)
-		return lg_fail(err, -errno, "make '%s/moved'", im->d->root.var);
-	snprintf(name, sizeof(name), "moved/%s", im->token);
-	return lg_file_replace(im->d->var_fd, name, text, (size_t)n, 0600, err);
-}
-
 static int complete(struct import *im, struct lg_err *err)
 {
 	lg_autoclose int images = -1;
@@ -359,13 +406,12 @@ static int complete(struct import *im, struct lg_err *err)
 	if (r == 0 && im->live)
 		r = checkpoint_complete(im->ct, images, false, err);
 	if (r == 0)
-		r = note_moved(im, err);
+		r = write_token(im->d, im->token, im->ct->ctid,
+				im->ct->op->restore || im->start ? "start" : "keep", err);
 	if (r == 0)
 		r = creation_complete(im->creation, err);
 	if (r < 0)
 		return r;
-	creation_free(im->creation);
-	im->creation = NULL;
 	im->complete = true;
 	instance_link_name(im->ct, NULL, im->ct->name);
 	emit_event(im->d, "moved-in", im->ct, NULL);
@@ -412,9 +458,121 @@ void api_import_query(struct lg_vcall *call, const json_t *params, void *ctx)
 		lg_vcall_fail(call, &err);
 		return;
 	}
-	snprintf(name, sizeof(name), "moved/%s", token);
-	here = faccessat(d->var_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-	if (im && !im->complete)
+	if (im && im->complete) {
+		/* Its start may yet fail, and then it is taken back. */
+		lg_vcall_unref(im->query);
+		im->query = lg_vcall_ref(call);
+		return;
+	}
+	token_path(token, name);
+	here = !im && faccessat(d->var_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	if (im)
 		call_off(im, "the other host has it");
 	lg_vcall_reply(call, json_pack("{s:b}", "here", here));
+}
+
+void api_import_forget(struct lg_vcall *call, const json_t *params, void *ctx)
+{
+	const char *token = lg_json_str(params, "token");
+	struct lg_err err = { 0 };
+
+	if (!token_is_sound(token) || find(token)) {
+		lg_refuse(&err, -EINVAL, 0, "a bad token");
+		lg_vcall_fail(call, &err);
+		return;
+	}
+	remove_token(ctx, token);
+	lg_vcall_reply(call, json_object());
+}
+
+/* ---- what an earlier daemon left ---- */
+
+struct arrival {
+	char token[TOKEN_MAX + 1];
+};
+
+static void arrived(struct op *op, const struct lg_err *err)
+{
+	struct arrival *a = op->arg;
+	struct lg_err ignored = { 0 };
+
+	if (err)
+		lg_log(LG_LOG_ERR, "%s moved in, and does not run: %s", instance_label(op->ct), err->msg);
+	else
+		write_token(op->ct->d, a->token, op->ct->ctid, "done", &ignored);
+	op->arg = NULL;
+	free(a);
+}
+
+static void start_arrival(struct instance *ct, const char *token)
+{
+	struct arrival *a = calloc(1, sizeof(*a));
+	bool images = checkpoint_is_there(ct);
+	struct op *op = a ? op_new(ct, images ? "resume" : "start", NULL) : NULL;
+
+	if (!op) {
+		free(a);
+		return;
+	}
+	snprintf(a->token, sizeof(a->token), "%.64s", token);
+	op->arg = a;
+	op->done = arrived;
+	op->restore = images;
+	start_begin(op);
+}
+
+/* With the conf file it is this host's since then; without it never was. */
+static void recover_token(struct daemon *d, const char *token, bool start)
+{
+	lg_autofree char *text = NULL;
+	char name[TOKEN_MAX + 16], word[8] = "";
+	unsigned int ctid = 0;
+	struct instance *ct;
+
+	token_path(token, name);
+	if (lg_file_read(d->var_fd, name, 64, &text, NULL, NULL) < 0 ||
+	    sscanf(text, "%u %7s", &ctid, word) != 2 || strcmp(word, "done") == 0)
+		return;
+	ct = instance_by_ctid(d, ctid);
+	if (!ct)
+		remove_token(d, token);
+	else if (start && strcmp(word, "start") == 0 && ct->state != STATE_RUNNING)
+		start_arrival(ct, token);
+	else if (start)
+		write_token(d, token, ctid, "done", NULL);
+}
+
+static void each_token(struct daemon *d, bool start)
+{
+	lg_autodir DIR *dir = NULL;
+	struct dirent *e;
+	int fd = openat(d->var_fd, "moved", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || !(dir = fdopendir(fd))) {
+		lg_close(fd);
+		return;
+	}
+	while ((e = readdir(dir)))
+		if (token_is_sound(e->d_name))
+			recover_token(d, e->d_name, start);
+}
+
+void import_recover(struct daemon *d)
+{
+	each_token(d, false);
+}
+
+static int start_arrivals(sd_event_source *s, uint64_t usec, void *arg)
+{
+	sd_event_source_disable_unref(s);
+	(void)usec;
+	each_token(arg, true);
+	return 0;
+}
+
+void import_go_on(struct daemon *d)
+{
+	sd_event_source *s = NULL;
+
+	sd_event_add_time_relative(d->event, &s, CLOCK_MONOTONIC, GO_ON_US, 0, start_arrivals, d);
 }

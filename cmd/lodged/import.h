@@ -7,4 +7,10 @@
 /** import_held() - the shim of an incoming instance says that everything is restored and nothing runs */
 void import_held(struct instance *ct);
 
+/** import_recover() - what an earlier daemon wrote down of moves that then did not happen goes */
+void import_recover(struct daemon *d);
+
+/** import_go_on() - what moved in, and was about to be started when that daemon ended, is */
+void import_go_on(struct daemon *d);
+
 #endif

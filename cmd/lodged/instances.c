@@ -130,6 +130,8 @@ static void instance_free(struct instance *ct)
 	if (ct->old_shim)
 		ct->old_shim->last_ct = NULL;
 	sd_event_source_disable_unref(ct->sweep);
+	sd_event_source_disable_unref(ct->ask_timer);
+	json_decref(ct->unsettled);
 	for (size_t i = 0; i < ARRAY_SIZE(ct->console_wait); i++)
 		lg_close(ct->console_wait[i]);
 	account_drop(ct);

@@ -87,6 +87,9 @@ struct instance {
 	bool unsaved;			/* conf and file may differ until it stops */
 	bool suspending;		/* its end will be the end of a suspend */
 	bool moving;			/* its end will be the end of a move */
+	json_t *unsettled;		/* it may have moved to another host; NULL: it has not (moving.h) */
+	sd_event_source *ask_timer;	/* when that is asked */
+	uint64_t ask_us;		/* how long until it is asked again */
 	bool restart_wanted;		/* the guest asked for a reboot, or `restart` stopped it */
 };
 
@@ -154,6 +157,7 @@ struct op {
 	/* start */
 	bool wait, force;
 	bool restore;			/* out of images */
+	bool rebooted;			/* what has ended asked to be started again */
 	uint64_t wait_s;
 	struct shim *shim;
 	struct lg_template template;
@@ -337,6 +341,7 @@ void api_import_offer(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_import_begin(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_import_restore(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_import_go(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_import_forget(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_import_query(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_migrate(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_suspend(struct lg_vcall *call, const json_t *params, void *ctx);

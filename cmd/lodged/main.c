@@ -45,6 +45,7 @@ static const struct lg_vmethod methods[] = {
 	{ "io.lodge.ImportRestore", api_import_restore },
 	{ "io.lodge.ImportGo", api_import_go },
 	{ "io.lodge.ImportQuery", api_import_query },
+	{ "io.lodge.ImportForget", api_import_forget },
 	{ "io.lodge.Migrate", api_migrate },
 	{ "io.lodge.Suspend", api_suspend },
 	{ "io.lodge.Resume", api_resume },

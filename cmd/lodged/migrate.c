@@ -6,13 +6,15 @@
  *
  *	FREEZE	the sessions from outside end, lodge-criu dumps it and holds it: whatever happens now, it runs on when that
  *		process is told so, or ends
- *	COMMIT	state.json with the other host's name and the token: from here on its images count, and it is not let go
- *		again before the other host has said that it does not have it. If this daemon ends here the container is
- *		suspended, and known to have perhaps moved
- *	MOVED	lodge-criu is told to let it die, and it is destroyed here
- *	BACK	it is told to let it run
+ *	STOP	without `live`: it is noted that it ran (moving.h), and it is shut down
+ *	COMMIT	the note gets the token: from here on its images count, and it is not let go again before the other host has
+ *		said that it does not have it. If this daemon ends here the container is suspended, and known to have
+ *		perhaps moved
+ *	MOVED	that is noted, lodge-criu is told to let it die, and it is destroyed here
  *
- * A worker that ends before COMMIT leaves a container that runs on.
+ * A worker that ends before COMMIT leaves a container that runs on. When one ends between COMMIT and MOVED, for whatever reason,
+ * another one asks the other host. If that does not have it, the container is let go here or, if it has ended meanwhile, made
+ * out of its images, or started where it had been shut down.
  */
 
 #include <errno.h>
@@ -29,6 +31,8 @@
 #include "cmd/lodged/criu.h"
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/migrate.h"
+#include "cmd/lodged/migrate_job.h"
+#include "cmd/lodged/moving.h"
 #include "ct/migrate.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
@@ -37,81 +41,12 @@
 #include "lib/log.h"
 #include "storage/layer.h"
 
-#define WORDS_MAX 16u
+#define PATIENCE_S 60u		/* how long a host that went silent at the end is asked */
 
-struct migrate {
-	struct op *op;
-	char host[256], token[80];
-	bool keep_source, was_running;
-	int sock;			/* to the worker; -1: it has ended */
-	sd_event_source *io;
-	int images;
-	struct criu_job *job;		/* holds the container; NULL: nothing does */
-	bool dumping, frozen, committed, moved, back;
-	bool worker_ended, gone;	/* gone: the container has ended and is swept */
-	uint64_t frozen_at_us, downtime_us;
-	struct lg_err err;		/* why the worker failed */
-	json_t *report;			/* its answer */
-};
 
 static struct migrate *of(const struct instance *ct)
 {
 	return ct->op && ct->op->then == migrate_gone ? ct->op->arg : NULL;
-}
-
-/* ---- the end ---- */
-
-static void finish(struct migrate *m)
-{
-	struct op *op = m->op;
-	struct instance *ct = op->ct;
-	json_t *report = m->report;
-	struct lg_err err = m->err;
-	bool moved = m->moved, keep = m->keep_source;
-
-	sd_event_source_disable_unref(m->io);
-	lg_close(m->sock);
-	lg_close(m->images);
-	op->arg = NULL;
-	free(m);
-	if (ct->state != STATE_RUNNING)
-		ct->state = instance_rest(ct);
-	if (err.code) {
-		lg_within(&err, err.code, "migrate %s", instance_label(ct));
-		json_decref(report);
-		op_fail(op, &err);
-		return;
-	}
-	if (moved && !keep) {
-		migrate_destroy(op, report);
-		return;
-	}
-	op_end(op, report);
-}
-
-/* The worker has ended, and what it asked for is done. */
-static void finish_if_over(struct migrate *m)
-{
-	if (!m->worker_ended || m->job)
-		return;
-	if (m->moved && m->was_running && !m->gone && m->op->ct->state == STATE_RUNNING)
-		return;		/* its last process is yet to end */
-	if (m->back || !m->committed)
-		checkpoint_remove(m->op->ct);
-	if (m->moved)
-		checkpoint_remove(m->op->ct);
-	runtime_save(m->op->ct, NULL, NULL);
-	finish(m);
-}
-
-void migrate_gone(struct op *op)
-{
-	struct migrate *m = op->arg;
-
-	m->gone = true;
-	if (m->sock >= 0 && !m->moved && !m->committed)
-		migrate_stopped(op);
-	finish_if_over(m);
 }
 
 /* ---- answers to the worker ---- */
@@ -128,7 +63,7 @@ static void answer(struct migrate *m, uint32_t kind, int fd)
 		lg_log(LG_LOG_WARN, "%s: its worker does not listen", instance_label(m->op->ct));
 }
 
-static void answer_failure(struct migrate *m, const struct lg_err *err)
+void migrate_answer_failure(struct migrate *m, const struct lg_err *err)
 {
 	struct lg_msg msg;
 
@@ -145,7 +80,7 @@ void migrate_stopped(struct op *op)
 
 /* ---- what the worker asks for ---- */
 
-static void quiet(const struct instance *ct, bool on)
+void migrate_quiet(const struct instance *ct, bool on)
 {
 	char name[16];
 
@@ -170,7 +105,7 @@ static void give_layer(struct migrate *m)
 	if (fd < 0)
 		fd = lg_layer_open(ct->d->root.var, ct->ctid, &err);
 	if (fd < 0)
-		answer_failure(m, &err);
+		migrate_answer_failure(m, &err);
 	else
 		answer(m, LG_M_LAYER, fd);
 }
@@ -181,36 +116,57 @@ static void held(struct migrate *m)
 	answer(m, LG_M_FREEZE, m->images);
 }
 
-static void on_criu(const struct lg_msg *msg, void *arg)
+/* Nothing holds it any more, and it must not run: what the kernel let go with its keeper ends. */
+static void end_here(const struct migrate *m)
 {
-	struct op *op = arg;
-	struct migrate *m = op->arg;
+	struct instance *ct = m->op->ct;
+	char name[16];
+
+	if (ct->state != STATE_RUNNING)
+		return;
+	ct->moving = true;
+	snprintf(name, sizeof(name), "%u", ct->ctid);
+	lg_cg_kill(ct->d->cg, name, NULL);
+}
+
+static void criu_ended(struct migrate *m)
+{
 	struct lg_err err = { 0 };
 
-	if (msg && msg->kind == LG_K_HELD) {
-		held(m);
-		return;
-	}
-	if (msg && msg->kind == LG_K_FAILED) {
-		lg_msg_get_err(msg, &err);
-		if (!m->frozen)
-			answer_failure(m, &err);
-		m->dumping = false;
-		return;
-	}
-	if (msg)
-		return;
 	m->job = NULL;
+	if (!m->op) {
+		migrate_release(m);
+		return;
+	}
 	if (m->dumping && !m->frozen) {
 		lg_refuse(&err, -EIO, 0, "lodge-criu was killed; the container runs on");
-		answer_failure(m, &err);
+		migrate_answer_failure(m, &err);
 	}
 	m->dumping = false;
-	if (!m->committed) {
-		checkpoint_keep_log(op->ct);
-		quiet(op->ct, false);
+	if (m->committed && !m->back) {
+		end_here(m);
+	} else {
+		checkpoint_keep_log(m->op->ct);
+		migrate_quiet(m->op->ct, false);
 	}
-	finish_if_over(m);
+	migrate_finish_if_over(m);
+}
+
+static void on_criu(const struct lg_msg *msg, void *arg)
+{
+	struct migrate *m = arg;
+	struct lg_err err = { 0 };
+
+	if (!msg) {
+		criu_ended(m);
+	} else if (msg->kind == LG_K_HELD && m->op) {
+		held(m);
+	} else if (msg->kind == LG_K_FAILED) {
+		lg_msg_get_err(msg, &err);
+		if (!m->frozen && m->op)
+			migrate_answer_failure(m, &err);
+		m->dumping = false;
+	}
 }
 
 static int run_criu(struct migrate *m, int root_fd, struct lg_err *err)
@@ -230,7 +186,7 @@ static int run_criu(struct migrate *m, int root_fd, struct lg_err *err)
 	lg_msg_put_fd(&msg, m->images);
 	lg_msg_put_fd(&msg, root_fd);
 	m->dumping = true;
-	return criu_run(ct->d, &msg, on_criu, m->op, &m->job, err);
+	return criu_run(ct->d, &msg, on_criu, m, &m->job, err);
 }
 
 bool migrate_lent(struct instance *ct, struct lg_msg *msg)
@@ -241,15 +197,16 @@ bool migrate_lent(struct instance *ct, struct lg_msg *msg)
 
 	if (!m)
 		return false;
+	m->lending = false;
 	if (lg_msg_get(msg, "error")) {
 		lg_msg_get_err(msg, &err);
-		answer_failure(m, &err);
+		migrate_answer_failure(m, &err);
 		return true;
 	}
 	root = lg_msg_take_fd(msg, 0);
 	m->frozen_at_us = monotonic_us();
 	if (run_criu(m, root, &err) < 0)
-		answer_failure(m, &err);
+		migrate_answer_failure(m, &err);
 	lg_close(root);
 	return true;
 }
@@ -262,11 +219,11 @@ static void freeze(struct migrate *m)
 
 	if (ct->state != STATE_RUNNING || !ct->shim) {
 		lg_refuse(&err, -ESRCH, LG_EXIT_NOT_RUNNING, "it does not run any more");
-		answer_failure(m, &err);
+		migrate_answer_failure(m, &err);
 		return;
 	}
 	if (checkpoint_begin(ct, &m->images, &err) < 0) {
-		answer_failure(m, &err);
+		migrate_answer_failure(m, &err);
 		return;
 	}
 	lg_refuse(&why, -ECANCELED, 0,
@@ -275,16 +232,52 @@ static void freeze(struct migrate *m)
 	lg_msg_init(&msg, LG_P_LEND);
 	lg_msg_put(&msg, "end", "1");
 	lg_msg_put_err(&msg, &why);
-	if (lg_msg_send(ct->shim->sock, &msg) < 0) {
+	m->lending = lg_msg_send(ct->shim->sock, &msg) == 0;
+	if (!m->lending) {
 		lg_refuse(&err, -EPIPE, 0, "its shim does not listen");
-		answer_failure(m, &err);
+		migrate_answer_failure(m, &err);
 	}
+}
+
+static void stop(struct migrate *m)
+{
+	struct instance *ct = m->op->ct;
+	struct lg_err err = { 0 };
+
+	if (ct->state != STATE_RUNNING) {
+		answer(m, LG_M_STOP, -1);
+		return;
+	}
+	if (moving_write(ct, m->note, &err) < 0) {
+		migrate_answer_failure(m, &err);
+		return;
+	}
+	m->stopping = true;
+	stop_begin(m->op, STOP_TIMEOUT_DEFAULT);
+}
+
+/* Whose processes would run on beside those there must not be given away. */
+static int check_rest(const struct migrate *m, struct lg_err *err)
+{
+	const struct instance *ct = m->op->ct;
+
+	if (m->live && !(m->frozen && m->job && ct->state == STATE_RUNNING))
+		return lg_refuse(err, -ECANCELED, 0, "what held it has ended, so it has run meanwhile");
+	if (!m->live && ct->state == STATE_RUNNING)
+		return lg_refuse(err, -ECANCELED, 0, "it runs");
+	return 0;
 }
 
 static int note_commit(struct migrate *m, const char *token, struct lg_err *err)
 {
-	snprintf(m->token, sizeof(m->token), "%s", token ? token : "");
-	return m->frozen ? checkpoint_complete_moved(m->op->ct, m->images, m->host, m->token, err) : 0;
+	int r = check_rest(m, err);
+
+	if (r == 0 && m->live)
+		r = checkpoint_complete(m->op->ct, m->images, false, err);
+	if (r < 0)
+		return r;
+	json_object_set_new(m->note, "token", json_string(token ? token : ""));
+	return moving_write(m->op->ct, m->note, err);
 }
 
 static void commit(struct migrate *m, const struct lg_msg *msg)
@@ -293,9 +286,9 @@ static void commit(struct migrate *m, const struct lg_msg *msg)
 	struct lg_err err = { 0 };
 
 	/* So that what is for it goes to the other host as soon as that announces it. */
-	quiet(ct, true);
+	migrate_quiet(ct, true);
 	if (note_commit(m, lg_msg_get(msg, "token"), &err) < 0) {
-		answer_failure(m, &err);
+		migrate_answer_failure(m, &err);
 		return;
 	}
 	m->committed = true;
@@ -306,23 +299,35 @@ static void commit(struct migrate *m, const struct lg_msg *msg)
 
 static void back(struct migrate *m)
 {
-	struct instance *ct = m->op->ct;
-
 	m->back = true;
-	m->committed = false;
-	quiet(ct, false);
+	migrate_quiet(m->op->ct, false);
 	if (m->job)
 		criu_say(m->job, LG_K_ABORT, NULL);
-	answer(m, LG_M_BACK, -1);
 }
 
-static void moved(struct migrate *m)
+/* False: it could not be written down, so that the next daemon may have to ask. */
+static bool moved(struct migrate *m)
 {
+	struct lg_err err = { 0 };
+
 	m->moved = true;
 	m->op->ct->moving = true;
+	json_object_set_new(m->note, "moved", json_true());
+	if (moving_write(m->op->ct, m->note, &err) < 0)
+		lg_log(LG_LOG_WARN, "%s: %s", instance_label(m->op->ct), err.msg);
 	if (m->job)
 		criu_say(m->job, LG_K_GO, NULL);
-	answer(m, LG_M_MOVED, -1);
+	return !err.code;
+}
+
+static void answer_moved(struct migrate *m)
+{
+	struct lg_msg msg;
+
+	lg_msg_init(&msg, LG_M_MOVED);
+	lg_msg_put(&msg, "noted", moved(m) ? "1" : "0");
+	if (m->sock >= 0 && lg_msg_send(m->sock, &msg) < 0)
+		lg_log(LG_LOG_WARN, "%s: its worker does not listen", instance_label(m->op->ct));
 }
 
 static void take(struct migrate *m, const struct lg_msg *msg)
@@ -335,19 +340,13 @@ static void take(struct migrate *m, const struct lg_msg *msg)
 		freeze(m);
 		break;
 	case LG_M_STOP:
-		if (m->op->ct->state == STATE_RUNNING)
-			stop_begin(m->op, STOP_TIMEOUT_DEFAULT);
-		else
-			migrate_stopped(m->op);
+		stop(m);
 		break;
 	case LG_M_COMMIT:
 		commit(m, msg);
 		break;
-	case LG_M_BACK:
-		back(m);
-		break;
 	case LG_M_MOVED:
-		moved(m);
+		answer_moved(m);
 		break;
 	default:
 		break;
@@ -380,30 +379,82 @@ static void on_line(const char *line, void *arg)
 	if (strncmp(line, "R ", 2) == 0) {
 		json_decref(m->report);
 		m->report = json_loads(line + 2, 0, NULL);
-	} else {
+	} else if (m->op) {
 		op_progress(m->op, "%s", line);
 	}
 }
 
-/* It was killed, failed, or has done it all. What it left frozen runs on, unless the other host may have it. */
-static void on_worker_end(int r, const struct lg_err *err, void *arg)
+/* Committed, and no word: it stays as its images, or as it was shut down, and the other host is asked now and then. */
+static void leave_open(struct migrate *m, const struct lg_err *why)
+{
+	struct lg_err first = m->err;
+
+	m->unknown = true;
+	lg_refuse(&m->err, -EHOSTUNREACH, 0,
+		  "it was about to go on there when the move failed (%.150s), and %.100s does not say whether it has it "
+		  "(%.100s): it stays here and does not run until that answers. If it is not there, use --force",
+		  first.msg, m->host, why->msg);
+	m->op->ct->moving = true;
+	if (m->job)
+		criu_say(m->job, LG_K_GO, NULL);	/* its images stay */
+}
+
+static void on_answer(int there, const struct lg_err *why, void *arg)
 {
 	struct migrate *m = arg;
 
 	m->worker_ended = true;
+	if (!m->op) {
+		migrate_release(m);
+		return;
+	}
+	if (there < 0) {
+		leave_open(m, why);
+	} else if (there == 0) {
+		back(m);
+	} else {
+		m->err = (struct lg_err){ 0 };
+		if (moved(m))
+			moving_tell(m->op->ct->d, m->note);
+	}
+	migrate_finish_if_over(m);
+}
+
+/* What it left frozen runs on. */
+static void hold_no_more(struct migrate *m)
+{
+	if (m->job && m->frozen)
+		criu_say(m->job, LG_K_ABORT, &m->err);
+	else if (m->job)
+		criu_abandon(m->job, &m->err);
+}
+
+/* It was killed, failed, or has done it all. */
+static void on_worker_end(int r, const struct lg_err *err, void *arg)
+{
+	struct migrate *m = arg;
+	struct lg_err why = { 0 };
+
 	if (r < 0)
 		m->err = *err;
-	if (m->committed && !m->moved && !m->back) {
-		m->op->ct->moving = true;
-		if (m->job)
-			criu_say(m->job, LG_K_GO, NULL);	/* its images stay */
-	} else if (m->job && !m->moved && !m->back) {
-		if (m->frozen)
-			criu_say(m->job, LG_K_ABORT, err);
-		else
-			criu_abandon(m->job, err);
+	m->io = sd_event_source_disable_unref(m->io);
+	m->sock = lg_close(m->sock);
+	if (m->op && m->committed && !m->moved) {
+		if (moving_ask(m->op->ct->d, m->note, PATIENCE_S, on_line, on_answer, m, &why) < 0)
+			on_answer(why.code, &why, m);
+		return;
 	}
-	finish_if_over(m);
+	m->worker_ended = true;
+	if (!m->op) {
+		migrate_release(m);
+		return;
+	}
+	/* It has moved, whatever else was not to the worker's liking. */
+	if (m->moved)
+		m->err = (struct lg_err){ 0 };
+	else
+		hold_no_more(m);
+	migrate_finish_if_over(m);
 }
 
 /* ---- the verb ---- */
@@ -453,6 +504,17 @@ static int spawn(struct migrate *m, const json_t *params, struct lg_err *err)
 	return worker_run_with(ct->d, argv, in, theirs, on_line, on_worker_end, m, err);
 }
 
+static json_t *make_note(const struct migrate *m, const json_t *params)
+{
+	static const char *const names[] = { "host", "ssh", "remote", "keep_source" };
+	json_t *note = json_pack("{s:b}", "was_running", m->was_running);
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (json_object_get(params, names[i]))
+			json_object_set(note, names[i], json_object_get(params, names[i]));
+	return note;
+}
+
 static int check(const struct instance *ct, const json_t *params, struct lg_err *err)
 {
 	const char *host = lg_json_str(params, "host");
@@ -462,6 +524,8 @@ static int check(const struct instance *ct, const json_t *params, struct lg_err 
 				 host ? host : "");
 	if (ct->hangs[0])
 		return stop_hangs(ct, err);
+	if (moving_check(ct, err) < 0)
+		return err->code;
 	return ct->op ? lg_refuse(err, -EBUSY, LG_EXIT_LOCKED,
 				  "%s is held by another operation (%s): try again when it is over",
 				  instance_label(ct), ct->op->verb) : 0;
@@ -489,11 +553,15 @@ void api_migrate(struct lg_vcall *call, const json_t *params, void *ctx)
 	}
 	m->op->arg = m;
 	m->op->then = migrate_gone;
+	m->op->done = migrate_dropped;
 	m->was_running = ct->state == STATE_RUNNING;
+	m->live = m->was_running && lg_json_bool(params, "live", false);
 	m->keep_source = lg_json_bool(params, "keep_source", false);
+	m->note = make_note(m, params);
 	snprintf(m->host, sizeof(m->host), "%s", lg_json_str(params, "host"));
 	if (spawn(m, params, &err) < 0) {
 		m->err = err;
-		finish(m);
+		m->worker_ended = true;
+		migrate_finish(m);
 	}
 }

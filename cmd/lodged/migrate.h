@@ -16,4 +16,10 @@ bool migrate_lent(struct instance *ct, struct lg_msg *m);
 /** migrate_destroy() - it has moved: take it away here, and answer with @report (taken over) */
 void migrate_destroy(struct op *op, json_t *report);
 
+/** migrate_leave() - it has moved, by what was written down (moving.h): what is left of it here ends */
+void migrate_leave(struct op *op, const json_t *note);
+
+/** migrate_quiet() - is this host's side of its network to keep silent? */
+void migrate_quiet(const struct instance *ct, bool on);
+
 #endif

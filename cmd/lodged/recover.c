@@ -9,6 +9,9 @@
  *   RUN/ct/ID.json, no shim			what is left in its cgroup is killed and swept
  *   RUN/ct/ID.json says "start"		a shim whose start was not over kills its init by itself
  *   a cgroup or a spare set without an owner	killed and swept
+ *   RUN/ct/ID.json, VAR/checkpoint/ID, no conf	was moving in from another host: they go
+ *   VAR/moving/ID.json				it was moving to another host: moving.h
+ *   VAR/moved/TOKEN				it has moved in, or has not: import.c
  *   VAR/ct/ID/creating			the create did not happen: the layer goes to the trash
  *   VAR/ct/ID/destroying, conf there		the destroy did not happen: the mark goes
  *   VAR/ct/ID/disk.img.new, plain.new	a change of its disk did not happen: they go
@@ -33,7 +36,9 @@
 
 #include "cmd/lodged/account.h"
 #include "cmd/lodged/criu.h"
+#include "cmd/lodged/import.h"
 #include "cmd/lodged/lodged.h"
+#include "cmd/lodged/moving.h"
 #include "cmd/lodged/suspend.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
@@ -200,6 +205,21 @@ static void read_exit_file(struct instance *ct)
 	ct->last_exit[strcspn(ct->last_exit, "\n")] = '\0';
 }
 
+/* It was moving in from another host, and is not here. Its shim ends by itself, its cgroup is nobody's. */
+static void forget_unknown(struct daemon *d, uint32_t ctid)
+{
+	struct instance unknown = { .d = d, .ctid = ctid };
+	char name[40];
+
+	lg_root_link(&d->root, ctid, 0, name);
+	lg_net_detach(d->net, name);
+	snprintf(name, sizeof(name), "shim/%u.sock", ctid);
+	unlinkat(d->run_fd, name, 0);
+	snprintf(name, sizeof(name), "%u.exit", ctid);
+	unlinkat(d->run_ct_fd, name, 0);
+	runtime_forget(&unknown);
+}
+
 static void recover_one(struct daemon *d, const char *file, uint32_t ctid)
 {
 	struct instance *ct = instance_by_ctid(d, ctid);
@@ -211,6 +231,7 @@ static void recover_one(struct daemon *d, const char *file, uint32_t ctid)
 		lg_log(LG_LOG_WARN, "%s", err.msg);
 	if (!ct) {
 		lg_log(LG_LOG_ERR, "%u was running and has no conf file", ctid);
+		forget_unknown(d, ctid);
 		return;
 	}
 	checkpoint_settle(ct);
@@ -252,6 +273,29 @@ static void recover_running(struct daemon *d)
 		snprintf(number, sizeof(number), "%.*s", (int)(dot - e->d_name), e->d_name);
 		if (lg_parse_ctid(number, &ctid, NULL) == 0)
 			recover_one(d, e->d_name, ctid);
+	}
+}
+
+/* Images of what was moving in, and is not here. */
+static void heal_checkpoints(struct daemon *d)
+{
+	lg_autodir DIR *dir = NULL;
+	struct dirent *e;
+	uint32_t ctid;
+	int fd = openat(d->var_fd, "checkpoint", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || !(dir = fdopendir(fd))) {
+		lg_close(fd);
+		return;
+	}
+	while ((e = readdir(dir))) {
+		struct instance unknown = { .d = d };
+
+		if (lg_parse_ctid(e->d_name, &ctid, NULL) < 0 || instance_by_ctid(d, ctid))
+			continue;
+		unknown.ctid = ctid;
+		checkpoint_settle(&unknown);
+		checkpoint_remove(&unknown);
 	}
 }
 
@@ -402,8 +446,12 @@ int recover(struct daemon *d, struct lg_err *err)
 	if (new_boot)
 		clear_runtime(d);
 	ids_init(d);
+	import_recover(d);
 	heal_layers(d);
 	recover_running(d);
+	heal_checkpoints(d);
+	moving_recover(d);
+	import_go_on(d);
 	sweep_orphans(d);
 	/* Spare shims of a daemon that was killed end by themselves: a moment later their cgroups can go. */
 	sweep_later(d, 500000);
@@ -448,7 +496,7 @@ static int boot_start(sd_event_source *s, void *arg)
 		struct op *op;
 
 		lg_setting_value(order[i]->conf, "onboot", 0, &onboot, NULL);
-		if (order[i]->op || order[i]->state == STATE_RUNNING)
+		if (order[i]->op || order[i]->unsettled || order[i]->state == STATE_RUNNING)
 			continue;
 		if (checkpoint_is_there(order[i])) {
 			if (onboot || checkpoint_of_host_down(order[i]))

@@ -12,6 +12,7 @@
 #include "cmd/lodged/dumpfile.h"
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/lxcfs.h"
+#include "cmd/lodged/moving.h"
 #include "cmd/lodged/suspend.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -152,6 +153,8 @@ void api_resume(struct lg_vcall *call, const json_t *params, void *ctx)
 		return;
 	if (ct->state != STATE_RUNNING)
 		ct->state = instance_rest(ct);
+	if (lg_json_bool(params, "force", false))
+		moving_override(ct);
 	if (may_resume(ct, file, &err) == 0 && !(op = op_new(ct, "resume", call)))
 		lg_fail(&err, -ENOMEM, "resume %s", instance_label(ct));
 	if (!op) {

@@ -10,6 +10,7 @@
 #include "cmd/lodged/criu.h"
 #include "cmd/lodged/limits.h"
 #include "cmd/lodged/lodged.h"
+#include "cmd/lodged/moving.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/json.h"
@@ -110,6 +111,7 @@ static void add_checkpoint(json_t *obj, const struct instance *ct)
 static void add_details(json_t *obj, struct instance *ct)
 {
 	struct settings_walk walk = { json_object(), json_object() };
+	struct lg_err unsettled = { 0 };
 	json_t *effects;
 	char path[320];
 
@@ -119,6 +121,8 @@ static void add_details(json_t *obj, struct instance *ct)
 	set_str(obj, "description", lg_conf_get(ct->conf, "DESCRIPTION"));
 	set_str(obj, "last_exit", ct->last_exit);
 	set_str(obj, "hangs", ct->hangs);
+	if (moving_check(ct, &unsettled) < 0)
+		set_str(obj, "unsettled", unsettled.msg);
 	snprintf(path, sizeof(path), "%s/ct/%u.conf", ct->d->root.etc, ct->ctid);
 	set_str(obj, "conf_path", path);
 	snprintf(path, sizeof(path), "%s/ct/%u", ct->d->root.var, ct->ctid);

@@ -23,6 +23,7 @@
 #include "cmd/lodged/limits.h"
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/lxcfs.h"
+#include "cmd/lodged/moving.h"
 #include "cmd/lodged/suspend.h"
 #include "ct/proto.h"
 #include "ct/trace.h"
@@ -577,6 +578,8 @@ void api_start(struct lg_vcall *call, const json_t *params, void *ctx)
 		return;
 	if (ct->state != STATE_RUNNING)
 		ct->state = instance_rest(ct);
+	if (force)
+		moving_override(ct);
 	if (!(anew && ct->state == STATE_SUSPENDED && !ct->op) &&
 	    state_allows(ct, VERB_START, &err) < 0) {
 		lg_vcall_fail(call, &err);

@@ -6,6 +6,7 @@
 
 #include "cmd/lodged/criu.h"
 #include "cmd/lodged/lodged.h"
+#include "cmd/lodged/moving.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 
@@ -66,6 +67,11 @@ static const struct {
 	},
 };
 
+/* Not of one that may be on another host. */
+static const bool moves[VERB_COUNT_] = {
+	[VERB_START] = true, [VERB_RESUME] = true, [VERB_DESTROY] = true, [VERB_MOUNT] = true,
+};
+
 enum state instance_rest(const struct instance *ct)
 {
 	if (mount_is_there(ct))
@@ -89,6 +95,8 @@ int state_allows(const struct instance *ct, enum verb verb, struct lg_err *err)
 				 instance_label(ct), ct->op->verb);
 	if (ct->hangs[0] && verb != VERB_STOP && verb != VERB_SET && verb != VERB_RENAME)
 		return stop_hangs(ct, err);
+	if (moves[verb] && moving_check(ct, err) < 0)
+		return err->code;
 	if (refusal && *refusal)
 		return lg_refuse(err, -EBUSY, rules[verb][ct->state].exit_code, "%s %s",
 				 instance_label(ct), refusal);

@@ -122,6 +122,8 @@ static void swept(struct instance *ct)
 		lg_log(LG_LOG_WARN, "%s: %s", instance_label(ct), err.msg);
 	ct->restart_wanted = false;
 	ct->state = instance_rest(ct);
+	if (op)
+		op->rebooted = reboot;
 	if (op && op->then)
 		op->then(op);
 	else if (!op && reboot)
