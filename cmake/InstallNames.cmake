@@ -1,6 +1,6 @@
-# Runs at install time: vzctl and vzlist as names of lodge in LODGE_BINDIR, unless this host has programs of
+# Runs at install time: vzctl, vzlist and vzmigrate as names of lodge in LODGE_BINDIR, unless this host has programs of
 # those names already.
-foreach(name vzctl vzlist)
+foreach(name vzctl vzlist vzmigrate)
 	set(link "$ENV{DESTDIR}${LODGE_BINDIR}/${name}")
 	set(target "")
 	if(IS_SYMLINK "${link}")

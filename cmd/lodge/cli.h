@@ -92,6 +92,10 @@ int cli_call_fds(struct cli *cli, const char *method, json_t *params, const int 
 int cli_call_long(struct cli *cli, const char *method, json_t *params, const char *what,
 		  const char *goes_on, json_t **ret);
 
+/** cli_call_told() - the same, and @told(TEXT, @arg) hears what is shown; with --quiet nothing else does */
+int cli_call_told(struct cli *cli, const char *method, json_t *params, const char *what,
+		  const char *goes_on, void (*told)(const char *text, void *arg), void *arg, json_t **ret);
+
 /** cli_open() - connect (the calls above do it by themselves). 0, or negative with cli->err. */
 int cli_open(struct cli *cli);
 

@@ -62,7 +62,8 @@ int cli_call(struct cli *cli, const char *method, json_t *params, json_t **ret)
 	return cli_call_fds(cli, method, params, NULL, 0, ret);
 }
 
-static int receive_all(struct cli *cli, json_t **ret)
+static int receive_all(struct cli *cli, void (*told)(const char *text, void *arg), void *arg,
+		       json_t **ret)
 {
 	for (;;) {
 		lg_autojson json_t *answer = NULL;
@@ -72,6 +73,8 @@ static int receive_all(struct cli *cli, json_t **ret)
 		if (r < 0)
 			return r;
 		text = lg_json_str(answer, "progress");
+		if (text && told)
+			told(text, arg);
 		if (text)
 			progress_say(text);
 		if (r == 0) {
@@ -81,8 +84,8 @@ static int receive_all(struct cli *cli, json_t **ret)
 	}
 }
 
-int cli_call_long(struct cli *cli, const char *method, json_t *params, const char *what,
-		  const char *goes_on, json_t **ret)
+int cli_call_told(struct cli *cli, const char *method, json_t *params, const char *what,
+		  const char *goes_on, void (*told)(const char *text, void *arg), void *arg, json_t **ret)
 {
 	lg_autojson json_t *answer = NULL;
 	int r = cli_open(cli);
@@ -95,11 +98,17 @@ int cli_call_long(struct cli *cli, const char *method, json_t *params, const cha
 	if (r < 0)
 		return r;
 	progress_begin(cli->who, what, goes_on, cli->quiet);
-	r = receive_all(cli, &answer);
+	r = receive_all(cli, told, arg, &answer);
 	progress_end();
 	if (r == 0 && ret)
 		*ret = json_incref(answer);
 	return r;
+}
+
+int cli_call_long(struct cli *cli, const char *method, json_t *params, const char *what,
+		  const char *goes_on, json_t **ret)
+{
+	return cli_call_told(cli, method, params, what, goes_on, NULL, NULL, ret);
 }
 
 int cli_usage(struct cli *cli, const char *fmt, ...)

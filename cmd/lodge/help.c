@@ -80,7 +80,7 @@ void help_all(FILE *f)
 	fputs("\nOptions of every command:\n", f);
 	options(f, global_opts);
 	fputs("\nlodge COMMAND --help says more; so does the manual: man lodge.\n"
-	      "Called vzctl or vzlist, it speaks OpenVZ's language.\n", f);
+	      "Called vzctl, vzlist or vzmigrate, it speaks OpenVZ's language.\n", f);
 }
 
 static void settings(FILE *f, const struct verb *verb)

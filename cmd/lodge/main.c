@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * One binary, three languages: lodge's own, and OpenVZ's under the names vzctl and vzlist (also as
+ * One binary, several languages: lodge's own, and OpenVZ's under the names vzctl, vzlist and vzmigrate (also as
  * `lodge vzctl ...`).
  */
 
@@ -155,10 +155,8 @@ static int dispatch(struct cli *cli, struct args *args)
 		help_all(opt_has(args, "help") ? stdout : stderr);
 		return opt_has(args, "help") ? LG_EXIT_OK : LG_EXIT_BAD_OPTION;
 	}
-	if (strcmp(args->words[0], "vzctl") == 0)
-		return vzctl_run(cli, args->nwords, args->words);
-	if (strcmp(args->words[0], "vzlist") == 0)
-		return vzlist_run(cli, args->nwords, args->words);
+	if (vz_program(args->words[0]))
+		return vz_program(args->words[0])(cli, args->nwords, args->words);
 	if (strcmp(args->words[0], "help") == 0)
 		return help_wanted(cli, args->words, args->nwords);
 	verb = find_verb(args->words, args->nwords, &used);
@@ -198,10 +196,8 @@ int main(int argc, char **argv)
 	r = lg_root_init(&cli.root, getenv("LODGE_ROOT"), &cli.err);
 	if (r < 0)
 		r = lg_within(&cli.err, r, "LODGE_ROOT");
-	else if (strcmp(name, "vzctl") == 0)
-		r = vzctl_run(&cli, (size_t)argc, argv);
-	else if (strcmp(name, "vzlist") == 0)
-		r = vzlist_run(&cli, (size_t)argc, argv);
+	else if (vz_program(name))
+		r = vz_program(name)(&cli, (size_t)argc, argv);
 	else
 		r = lodge_run(&cli, (size_t)argc, argv);
 	r = cli_status(&cli, r);

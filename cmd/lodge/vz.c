@@ -373,3 +373,20 @@ int vzctl_run(struct cli *cli, size_t nwords, char **words)
 					nwords > (size_t)at + 1 ? words[at + 1] : NULL);
 	return vz_refuse(&vz, LG_EXIT_BAD_OPTION, "Bad command: %s", vz.verb);
 }
+
+/* ---- all of the programs ---- */
+
+int (*vz_program(const char *name))(struct cli *cli, size_t nwords, char **words)
+{
+	static const struct {
+		const char *name;
+		int (*run)(struct cli *cli, size_t nwords, char **words);
+	} programs[] = {
+		{ "vzctl", vzctl_run }, { "vzlist", vzlist_run }, { "vzmigrate", vzmigrate_run },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
+		if (strcmp(programs[i].name, name) == 0)
+			return programs[i].run;
+	return NULL;
+}

@@ -14,9 +14,13 @@
 
 #include "cmd/lodge/cli.h"
 
-/** vzctl_run(), vzlist_run() - @words[0] is the program's name. Return: as a verb's function. */
+/** vzctl_run(), vzlist_run(), vzmigrate_run() - @words[0] is the program's name. Return: as a verb's function. */
 int vzctl_run(struct cli *cli, size_t nwords, char **words);
 int vzlist_run(struct cli *cli, size_t nwords, char **words);
+int vzmigrate_run(struct cli *cli, size_t nwords, char **words);
+
+/** vz_program() - the one of them with that name; NULL */
+int (*vz_program(const char *name))(struct cli *cli, size_t nwords, char **words);
 
 /* vzctl's statuses that lodge itself has no use for. */
 enum { VZ_EXIT_APPLY_CONFIG = 109 };
@@ -104,6 +108,59 @@ int vz_value(const char *opt, const char *text, long cpus, const char **name, ch
 
 /** vz_list_edit() - the list @old (members between @sep) with @add at its end, or without @del. */
 char *vz_list_edit(const char *old, char sep, const char *add, const char *del);
+
+/* ---- vz_migrate.c ---- */
+
+enum vz_migrate_exit {	/* vzmigrate's statuses */
+	VZ_MIGRATE_OK = 0,
+	VZ_MIGRATE_USAGE = 1,
+	VZ_MIGRATE_STOPPED = 2,		/* --live, and it does not run */
+	VZ_MIGRATE_CONNECT = 4,
+	VZ_MIGRATE_COPY = 6,
+	VZ_MIGRATE_START = 7,		/* start or restore there */
+	VZ_MIGRATE_STOP = 8,		/* stop or suspend here */
+	VZ_MIGRATE_EXISTS = 9,		/* there, already */
+	VZ_MIGRATE_NO_CT = 10,		/* here */
+	VZ_MIGRATE_IP_IN_USE = 12,
+	VZ_MIGRATE_NO_DAEMON = 14,	/* "OpenVZ is not running" */
+	VZ_MIGRATE_NAME = 15,
+	VZ_MIGRATE_CPT = 17,		/* versions or features of the checkpointing */
+	VZ_MIGRATE_CPU = 18,
+	VZ_MIGRATE_CONFIG = 19,		/* what the other host lacks */
+	VZ_MIGRATE_LOCKED = 20,
+};
+
+struct vz_move {
+	const char *host, *ssh;
+	char **pairs;			/* SRC[:DST] */
+	size_t npairs;
+	const char *new_id;
+	bool live, keep_source, dry_run, times, verbose, help;
+	struct args args;
+	char **words;			/* as args points into */
+};
+
+/** vz_move_parse() - @words behind the program's name. Give it to vz_move_free() in any case. */
+int vz_move_parse(struct vz_move *m, size_t nwords, char **words, struct lg_err *err);
+void vz_move_free(struct vz_move *m);
+
+/**
+ * vz_move_pair() - "SRC[:DST[:PRIVATE[:ROOT]]]"
+ * @src:	of 64 bytes
+ * @dst:	0: the same number
+ *
+ * Return: 0; -EINVAL.
+ */
+int vz_move_pair(const char *pair, char src[64], uint32_t *dst, struct lg_err *err);
+
+/** vz_move_ssh() - the words of the ssh command with @options of the user's; the caller's */
+json_t *vz_move_ssh(const char *options);
+
+/** vz_move_blocked() - the status for what is in the way, by its text */
+int vz_move_blocked(const char *text);
+
+/** vz_move_failed() - the status for a failure that lodge has @exit_code for (0: none), in the stage that said @stage */
+int vz_move_failed(int exit_code, const char *stage);
 
 /* ---- vz_fields.c: the columns of vzlist ---- */
 
