@@ -48,6 +48,14 @@ extern struct lg_msg msg_out;
 /** stage_enter() - a mount namespace as the host's, with the container's root at job.root */
 int stage_enter(struct lg_err *err);
 
+/* ---- cache.c: what CRIU knows about the kernel ---- */
+
+/** cache_give() - let it find what it found out before; in a mount namespace of our own */
+void cache_give(void);
+
+/** cache_keep() - for the next one; while the folder of the images is there */
+void cache_keep(void);
+
 /* ---- external.c: mounts that come from outside the container ---- */
 
 /** external_find() - name them to CRIU, and write their names beside the images */

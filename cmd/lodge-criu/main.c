@@ -262,6 +262,7 @@ static int run(struct lg_err *err)
 		return r;
 	clock_gettime(CLOCK_MONOTONIC, &job.began);
 	r = job.restores ? restore(err) : dump(err);
+	cache_keep();
 	if (r < 0)
 		explain(r, err);
 	return r;

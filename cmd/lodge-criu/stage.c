@@ -53,6 +53,7 @@ int stage_enter(struct lg_err *err)
 		return r;
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return lg_fail(err, -errno, "make a mount namespace");
+	cache_give();
 	if (move_mount(job.root_mount, "", AT_FDCWD, job.root, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return lg_fail(err, -errno, "mount the root at '%s'", job.root);
 	job.root_mount = lg_close(job.root_mount);
