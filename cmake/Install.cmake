@@ -9,6 +9,8 @@ install(TARGETS lodge-shim lodge-criu RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXE
 install(TARGETS lodge-lxcfs-calls LIBRARY DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge)
 install(TARGETS lodge-criu-calls LIBRARY DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge
 	PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
+# CRIU runs it with a container's ids.
+install(TARGETS lodge-criu-tar RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge/lodge-criu-path)
 install(PROGRAMS packaging/stop-guests DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge)
 
 install(DIRECTORY templates/ DESTINATION ${CMAKE_INSTALL_DATADIR}/lodge/templates

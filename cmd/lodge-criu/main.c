@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@
 
 #define LOG_LEVEL 4
 #define DUMP_PAUSE_US 2000u	/* before the next try, doubled each time */
+#define OWN_PATH "/lodge-criu-path:"	/* beside the library */
 #define GHOST_MAX LG_GHOST_LIMIT	/* bytes of an open file without a name; they go into the images */
 
 struct job job = { .images = -1, .root_mount = -1, .host_ns = -1, .nodes = -1 };
@@ -61,10 +63,15 @@ static int take_request(struct lg_err *err)
  */
 static int set_environment(struct lg_err *err)
 {
-	const char *lib = lg_msg_get(&request, "calls_lib");
-	char owner[16];
+	const char *lib = lg_msg_get(&request, "calls_lib"), *slash = lib ? strrchr(lib, '/') : NULL;
+	char owner[16], path[PATH_MAX];
 
 	snprintf(owner, sizeof(owner), "%u", job.owner);
+	/* Our own programs (tar.c) are in front of the host's. */
+	snprintf(path, sizeof(path), "%.*s" OWN_PATH "%s", slash ? (int)(slash - lib) : 0, slash ? lib : "",
+		 "/usr/sbin:/usr/bin:/sbin:/bin");
+	if (setenv("PATH", slash ? path : path + strlen(OWN_PATH), 1) < 0)
+		return lg_fail(err, -ENOMEM, "set the environment");
 	if ((lib && setenv("LD_PRELOAD", lib, 1) < 0) || setenv("LODGE_OWNER", owner, 1) < 0 ||
 	    setenv("HOME", "/nonexistent", 1) < 0)
 		return lg_fail(err, -ENOMEM, "set the environment");

@@ -31,7 +31,13 @@ pid_of_init() {
 }
 
 # same_cgroups ID BEFORE
-same_@test "this kernel tracks the pages that are written" {
+same_cgroups() {
+	local now
+	now=$(cgroups "$1")
+	[ "$now" = "$2" ] || fail "cgroups of $1 before and after:" "$(diff <(echo "$2") <(echo "$now"))"
+}
+
+@test "this kernel tracks the pages that are written" {
 	criu check --feature mem_dirty_track
 }
 
