@@ -208,11 +208,27 @@ static int dump_once(struct lg_err *err)
 	return r;
 }
 
+/*
+ * What is gone in a moment: a watch of a cgroup that systemd has removed and has yet to hear of, and one that was set when the
+ * paths had been looked up already.
+ */
+static bool was_passing(void)
+{
+	static const char *const passing[] = { "error parsing [inotify", "Can't dump that handle" };
+	char cause[300];
+
+	log_cause(job.images, cause, sizeof(cause));
+	for (size_t i = 0; i < ARRAY_SIZE(passing); i++)
+		if (strstr(cause, passing[i]))
+			return !job.said_no && !job.err.code;
+	return false;
+}
+
 static int dump(struct lg_err *err)
 {
 	int r = dump_once(err);
 
-	while (r < 0 && job.again && ++job.tries < DUMP_TRIES) {
+	while (r < 0 && (job.again || was_passing()) && ++job.tries < DUMP_TRIES) {
 		usleep(DUMP_PAUSE_US << job.tries);
 		r = images_clear(err);
 		job.again = false;

@@ -23,25 +23,23 @@
 #define IMAGE_MAX 4096u
 #define PROCESSES_MAX 65536u
 
-enum ids_field { FIELD_MEMORY = 1, FIELD_FOLDER = 3 };
+#define SHARED 3u	/* memory, descriptors, working directory: fields 1 to 3 */
 
 struct ids {
-	uint32_t *memory, *folder;
+	uint32_t *of[SHARED];
 	size_t n;
 };
 
-static int read_ids(struct reader r, uint32_t *ret_memory, uint32_t *ret_folder)
+static int read_ids(struct reader r, uint32_t ret[SHARED])
 {
-	*ret_memory = *ret_folder = 0;
+	memset(ret, 0, SHARED * sizeof(*ret));
 	while (r.p < r.end) {
 		uint64_t tag, number;
 
 		if (get_number(&r, &tag) < 0 || (tag & 7) != FIELD_NUMBER || get_number(&r, &number) < 0)
 			return -EBADMSG;
-		if (tag == FIELD_MEMORY << 3)
-			*ret_memory = (uint32_t)number;
-		else if (tag == FIELD_FOLDER << 3)
-			*ret_folder = (uint32_t)number;
+		if (tag >> 3 >= 1 && tag >> 3 <= SHARED)
+			ret[(tag >> 3) - 1] = (uint32_t)number;
 	}
 	return 0;
 }
@@ -49,13 +47,16 @@ static int read_ids(struct reader r, uint32_t *ret_memory, uint32_t *ret_folder)
 static int take_image(struct ids *ids, const char *name)
 {
 	lg_autofree char *text = NULL;
+	uint32_t shared[SHARED];
 	size_t len = 0;
 	int r = lg_file_read(job.images, name, IMAGE_MAX, &text, &len, NULL);
 
 	if (r < 0 || len < HEAD || ids->n == PROCESSES_MAX)
 		return r < 0 ? r : -EBADMSG;
 	r = read_ids((struct reader){ (const uint8_t *)text + HEAD, (const uint8_t *)text + len },
-		     &ids->memory[ids->n], &ids->folder[ids->n]);
+		     shared);
+	for (size_t i = 0; r == 0 && i < SHARED; i++)
+		ids->of[i][ids->n] = shared[i];
 	ids->n += r == 0;
 	return r;
 }
@@ -79,19 +80,20 @@ static bool has_twins(uint32_t *numbers, size_t n)
 /* An image that cannot be read is CRIU's business. */
 bool spawning_seen(void)
 {
-	struct ids ids = { .memory = calloc(PROCESSES_MAX, sizeof(uint32_t)),
-			   .folder = calloc(PROCESSES_MAX, sizeof(uint32_t)) };
+	uint32_t *room = calloc((size_t)SHARED * PROCESSES_MAX, sizeof(uint32_t));
 	int fd = openat(job.images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	lg_autodir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct ids ids = { .n = 0 };
 	struct dirent *e;
-	bool seen;
+	bool seen = false;
 
-	while (ids.memory && ids.folder && dir && (e = readdir(dir)))
+	for (size_t i = 0; room && i < SHARED; i++)
+		ids.of[i] = room + i * PROCESSES_MAX;
+	while (room && dir && (e = readdir(dir)))
 		if (strncmp(e->d_name, "ids-", 4) == 0)
 			take_image(&ids, e->d_name);
-	seen = ids.memory && ids.folder &&
-	       (has_twins(ids.memory, ids.n) || has_twins(ids.folder, ids.n));
-	free(ids.memory);
-	free(ids.folder);
+	for (size_t i = 0; room && !seen && i < SHARED; i++)
+		seen = has_twins(ids.of[i], ids.n);
+	free(room);
 	return seen;
 }
