@@ -133,6 +133,9 @@ static int offer(struct move *m, struct lg_err *err)
 	lg_autojson json_t *answer = NULL;
 	int r = template ? lg_template_load(m->job->var, template, &t, err) : -ENOENT;
 
+	if (r == 0)
+		r = preflight(m->job->socket, &m->ssh.wire, (uint32_t)lg_json_int(m->request, "ctid", 0),
+			      m->there, m->live, m->blockers, m->notes, err);
 	if (r < 0)
 		return r;
 	r = wire_ask(&m->ssh.wire,

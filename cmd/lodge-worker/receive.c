@@ -76,6 +76,13 @@ static int take_offer(struct receiver *rv, const json_t *m, json_t **ret, struct
 	return call(rv, "io.lodge.ImportOffer", pick(m, names), ret, err);
 }
 
+static int take_facts(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	static const char *const names[] = { "needs", NULL };
+
+	return call(rv, "io.lodge.Facts", pick(m, names), ret, err);
+}
+
 static int take_template(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
 {
 	const char *name = lg_json_str(m, "name"), *digest = lg_json_str(m, "digest");
@@ -196,6 +203,7 @@ static const struct op {
 	int (*run)(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err);
 	bool silent;	/* more follows: it is answered at "done" or "images" */
 } ops[] = {
+	{ "facts",	take_facts,	false },
 	{ "offer",	take_offer,	false },
 	{ "template",	take_template,	true },
 	{ "begin",	take_begin,	false },

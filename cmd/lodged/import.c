@@ -303,50 +303,28 @@ static void check_mac(struct daemon *d, const struct lg_conf *conf, json_t *bloc
 	}
 }
 
-static bool has_template(struct daemon *d, const char *name, const char *digest, json_t *blockers)
+/* Another one of that name is a blocker, and said by the facts (ct/facts.h). */
+static bool has_template(struct daemon *d, const char *name)
 {
 	struct lg_template t;
-	char text[300];
 
-	if (!name || lg_template_load(d->root.var, name, &t, NULL) < 0)
-		return false;
-	if (digest && strcmp(t.digest, digest) == 0)
-		return true;
-	snprintf(text, sizeof(text),
-		 "there is another template %s on that host: remove or rename one of them", name);
-	json_array_append_new(blockers, json_string(text));
-	return true;
+	return name && lg_template_load(d->root.var, name, &t, NULL) == 0;
 }
 
 void api_import_offer(struct lg_vcall *call, const json_t *params, void *ctx)
 {
 	struct daemon *d = ctx;
 	lg_autojson json_t *blockers = json_array(), *notes = json_array();
-	uint32_t ctid = (uint32_t)lg_json_int(params, "ctid", 0);
 	struct lg_conf *conf = NULL;
 	struct lg_err err = { 0 };
-	const char *name, *program;
 	bool known;
-	char text[200];
 
 	if (read_conf(params, &conf, &err) < 0) {
 		lg_vcall_fail(call, &err);
 		return;
 	}
-	name = lg_conf_get(conf, "NAME");
-	if (instance_by_ctid(d, ctid)) {
-		snprintf(text, sizeof(text), "%u exists there already: name another number with --new-id",
-			 ctid);
-		json_array_append_new(blockers, json_string(text));
-	}
-	if (name && *name && instance_by_id(d, name)) {
-		snprintf(text, sizeof(text), "the name %s is taken there", name);
-		json_array_append_new(blockers, json_string(text));
-	}
-	if (lg_json_bool(params, "live", false) && criu_program(d, &program, &err) < 0)
-		json_array_append_new(blockers, lg_varlink_text(err.msg));
 	check_mac(d, conf, blockers);
-	known = has_template(d, lg_conf_get(conf, "OSTEMPLATE"), lg_json_str(params, "digest"), blockers);
+	known = has_template(d, lg_conf_get(conf, "OSTEMPLATE"));
 	lg_conf_free(conf);
 	lg_vcall_reply(call, json_pack("{s:O, s:O, s:b}", "blockers", blockers, "notes", notes,
 				       "need_template", !known));

@@ -477,10 +477,12 @@ static int spawn(struct migrate *m, const json_t *params, struct lg_err *err)
 	struct instance *ct = m->op->ct;
 	lg_autofree char *request = NULL, *conf = conf_text(ct);
 	lg_autojson json_t *all = json_deep_copy((json_t *)(uintptr_t)params);
-	const char *const argv[] = { "migrate", "--var", ct->d->root.var, "-", NULL };
+	char socket[108];
+	const char *const argv[] = { "migrate", "--var", ct->d->root.var, "--socket", socket, "-", NULL };
 	lg_autoclose int theirs = -1, in = -1;
 	int pair[2], r;
 
+	lg_root_socket(&ct->d->root, socket, sizeof(socket));
 	json_object_set_new(all, "ctid", json_integer(ct->ctid));
 	json_object_set_new(all, "conf", json_string(conf ? conf : ""));
 	json_object_set_new(all, "running", json_boolean(m->was_running));

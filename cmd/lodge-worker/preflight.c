@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Before a move: both lodges say what their hosts are, ours what the container needs, one table compares them (ct/facts.h); and of a
+ * container that is to move while it runs, what in it cannot be checkpointed. Nothing is changed anywhere.
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/lodge-worker/migrate.h"
+#include "ct/facts.h"
+#include "lib/cleanup.h"
+#include "lib/json.h"
+#include "lib/varlink.h"
+
+static int ask_here(const char *socket, const char *method, json_t *params, json_t **ret, struct lg_err *err)
+{
+	struct lg_vclient *client = NULL;
+	int r = lg_vclient_connect(socket, &client, err);
+
+	if (r < 0) {
+		json_decref(params);
+		return r;
+	}
+	r = lg_vclient_call(client, method, params, ret, err);
+	lg_vclient_free(client);
+	return r;
+}
+
+/* "WHAT IT IS: what to do", onto the list. */
+static void add(json_t *list, const char *text, const char *remedy)
+{
+	char line[700];
+
+	snprintf(line, sizeof(line), "%s%s%s", text ? text : "", remedy && *remedy ? ": " : "",
+		 remedy ? remedy : "");
+	json_array_append_new(list, lg_varlink_text(line));
+}
+
+static int compare(const json_t *source, const json_t *target, const json_t *needs, json_t *blockers,
+		   json_t *notes, struct lg_err *err)
+{
+	lg_autojson json_t *found = NULL;
+	json_t *item;
+	size_t i;
+	int r = lg_facts_compare(source, target, needs, &found, err);
+
+	if (r < 0)
+		return r;
+	json_array_foreach(found, i, item) {
+		const char *level = lg_json_str(item, "level");
+
+		add(level && strcmp(level, "blocker") == 0 ? blockers : notes, lg_json_str(item, "why"),
+		    lg_json_str(item, "remedy"));
+	}
+	return 0;
+}
+
+static int check_processes(const char *socket, const char *id, json_t *blockers, struct lg_err *err)
+{
+	lg_autojson json_t *answer = NULL;
+	json_t *item;
+	size_t i;
+	int r = ask_here(socket, "io.lodge.CheckpointCheck", json_pack("{s:s}", "id", id), &answer, err);
+
+	if (r < 0)
+		return r;
+	json_array_foreach(json_object_get(answer, "blockers"), i, item) {
+		const char *process = lg_json_str(item, "process"), *unit = lg_json_str(item, "unit");
+		const char *reason = lg_json_str(item, "reason");
+		char text[500];
+
+		snprintf(text, sizeof(text), "process %" PRId64 " (%s%s%s) cannot be moved: %s",
+			 lg_json_int(item, "pid", 0), process ? process : "?", unit ? " of " : "",
+			 unit ? unit : "", reason ? reason : "");
+		add(blockers, text, lg_json_str(item, "remedy"));
+	}
+	return 0;
+}
+
+int preflight(const char *socket, const struct wire *w, uint32_t ctid, uint32_t there, bool live,
+	      json_t *blockers, json_t *notes, struct lg_err *err)
+{
+	lg_autojson json_t *ours = NULL, *theirs = NULL;
+	json_t *needs;
+	char id[16];
+	int r;
+
+	snprintf(id, sizeof(id), "%" PRIu32, ctid);
+	r = ask_here(socket, "io.lodge.Facts", json_pack("{s:s, s:b}", "id", id, "live", live), &ours, err);
+	if (r < 0)
+		return r;
+	needs = json_object_get(ours, "needs");
+	if (!json_is_object(needs))
+		return lg_refuse(err, -EPROTO, 0, "lodged does not say what the container needs");
+	json_object_set_new(needs, "ctid", json_integer(there));
+	r = wire_ask(w, json_pack("{s:s, s:O}", "op", "facts", "needs", needs), &theirs, err);
+	if (r == 0)
+		r = compare(json_object_get(ours, "facts"), json_object_get(theirs, "facts"), needs, blockers,
+			    notes, err);
+	return r == 0 && live ? check_processes(socket, id, blockers, err) : r;
+}
