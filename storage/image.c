@@ -185,6 +185,22 @@ static int open_loop_below(int mount_fd, int image, struct lg_err *err)
 	return lg_take_fd(&loop);
 }
 
+int lg_image_again(int mount_fd, const char *path, struct lg_err *err)
+{
+	lg_autoclose int image = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), loop = -1;
+	char device[40];
+	int r;
+
+	if (image < 0)
+		return lg_fail(err, -errno, "open '%s'", path);
+	loop = open_loop_below(mount_fd, image, err);
+	if (loop < 0)
+		return loop;
+	snprintf(device, sizeof(device), "/proc/self/fd/%d", loop);
+	r = mount_device(device);
+	return r < 0 ? lg_fail(err, r, "mount '%s' once more", path) : r;
+}
+
 int lg_image_grow(int mount_fd, int image, uint64_t bytes, struct lg_err *err)
 {
 	lg_autoclose int loop = open_loop_below(mount_fd, image, err), folder = -1;

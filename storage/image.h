@@ -30,6 +30,15 @@ struct lg_fs_usage {
 int lg_image_mount(const char *path, unsigned int patience_ms, struct lg_err *err);
 
 /**
+ * lg_image_again() - another mount of the image @path, which is mounted
+ * @mount_fd:	a folder in it
+ *
+ * The kernel's own second view of one file system: as its ids are on the disk, whatever the first mount
+ * makes of them. Return: as of lg_image_mount(); -EINVAL when @mount_fd is of another file system.
+ */
+int lg_image_again(int mount_fd, const char *path, struct lg_err *err);
+
+/**
  * lg_image_grow() - make the mounted file system of the image file @image larger
  * @mount_fd:	a folder in it
  * @bytes:	new size of the image, in whole blocks of 4 KiB; a smaller one is refused with -EINVAL

@@ -39,6 +39,7 @@
 #include "lib/exit.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "storage/image.h"
 #include "storage/layer.h"
 
 #define PATIENCE_S 60u		/* how long a host that went silent at the end is asked */
@@ -96,14 +97,26 @@ static uint64_t monotonic_us(void)
 	return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }
 
+/*
+ * The layer as it is on the disk: through the running instance's own mount its files belong to the ids that
+ * it has on this host, and it gets others on the next.
+ */
+static int open_layer(const struct instance *ct, struct lg_err *err)
+{
+	const char *var = ct->d->root.var;
+	char image[LG_LAYER_PATH];
+	lg_autoclose int mounted = -1;
+
+	if (ct->state == STATE_RUNNING && lg_layer_image(var, ct->ctid, image))
+		mounted = disk_open_mounted(ct);
+	return mounted < 0 ? lg_layer_open(var, ct->ctid, err) : lg_image_again(mounted, image, err);
+}
+
 static void give_layer(struct migrate *m)
 {
-	struct instance *ct = m->op->ct;
 	struct lg_err err = { 0 };
-	lg_autoclose int fd = ct->state == STATE_RUNNING ? disk_open_mounted(ct) : -1;
+	lg_autoclose int fd = open_layer(m->op->ct, &err);
 
-	if (fd < 0)
-		fd = lg_layer_open(ct->d->root.var, ct->ctid, &err);
 	if (fd < 0)
 		migrate_answer_failure(m, &err);
 	else
