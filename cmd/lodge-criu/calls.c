@@ -15,6 +15,10 @@
  * mkdirat() of a cgroup below one of the container's own: by the container's root, so that all files in it are his, as if he had
  * made it. CRIU gives him some of them, by a list that is older than the kernel.
  *
+ * setns() of a mount namespace, which the kernel refuses to a process that shares its working folder with another one. A restored
+ * init does for a while, with the stand-in for the leader of a session that has ended (what was started in the background and
+ * whose shell is gone); and to bind the unix sockets of a systemd CRIU has it go there. It stops sharing first.
+ *
  * Nothing else about CRIU changes: it is root before and after. A library cannot call another's functions by name
  * and be sure that they are not these, so the calls are made by hand.
  */
@@ -45,6 +49,7 @@ EXPORTED long syscall(long number, ...);
 EXPORTED int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *new_limit,
 		       struct rlimit64 *old_limit);
 EXPORTED int mkdirat(int dir, const char *path, mode_t mode);
+EXPORTED int setns(int fd, int type);
 EXPORTED int getsockopt(int fd, int level, int name, void *value, socklen_t *len);
 
 static long kernel(long number, const long a[6])
@@ -150,6 +155,17 @@ int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 
 	const long a[6] = { pid, (long)resource, (long)new_limit, (long)old_limit };
 
 	return (int)result(owner() ? as_owner(SYS_prlimit64, a) : kernel(SYS_prlimit64, a));
+}
+
+int setns(int fd, int type)
+{
+	const long a[6] = { fd, type };
+	const long own_folder[6] = { CLONE_FS };
+	long r = kernel(SYS_setns, a);
+
+	if (r == -EINVAL && type == CLONE_NEWNS && kernel(SYS_unshare, own_folder) == 0)
+		r = kernel(SYS_setns, a);
+	return (int)result(r);
 }
 
 int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
