@@ -105,9 +105,10 @@ int ssh_open(struct ssh *s, const json_t *words, const char *host, const char *r
 /* The last line says why. */
 static void add_reason(struct ssh *s, struct lg_err *err)
 {
-	char text[2048];
+	char text[2048], first[200];
 	ssize_t n = read(s->errors, text, sizeof(text) - 1);
 	char *line, *end;
+	int code, exit_code, skip = 0;
 
 	if (n <= 0)
 		return;
@@ -119,8 +120,12 @@ static void add_reason(struct ssh *s, struct lg_err *err)
 	for (char *p = line; *p; p++)
 		if ((unsigned char)*p < ' ')
 			*p = '?';
+	/* The other side's program may have ended as any worker does. */
+	if (sscanf(line, "E %d %d %n", &code, &exit_code, &skip) == 2)
+		line += skip;
+	snprintf(first, sizeof(first), "%.199s", err->msg);
 	if (*line)
-		lg_refuse(err, err->code, err->exit_code, "%.200s (%.200s)", err->msg, line);
+		lg_refuse(err, err->code, err->exit_code, "%s (%.200s)", first, line);
 }
 
 void ssh_close(struct ssh *s, struct lg_err *err)
