@@ -98,6 +98,9 @@ int settings_give(struct lg_err *err);
 /** ids_rewrite() - let the images name the ids that the container has on this host */
 int ids_rewrite(struct lg_err *err);
 
+/** exe_rewrite() - let no process's program be a file that is only named; of the images */
+int exe_rewrite(struct lg_err *err);
+
 /** ids_move_cgroups() - owners of its cgroups: from the range that began at @was to the one that it has now */
 int ids_move_cgroups(uint32_t was, struct lg_err *err);
 

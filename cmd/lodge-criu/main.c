@@ -247,6 +247,8 @@ static int restore(struct lg_err *err)
 	if (r == 0)
 		r = sharing_rewrite(err);
 	if (r == 0)
+		r = exe_rewrite(err);
+	if (r == 0)
 		r = external_give(err);
 	if (r == 0)
 		r = give_names(err);
