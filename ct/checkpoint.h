@@ -23,7 +23,8 @@
  *	   <---------------------------  DONE, or FAILED: then nothing of it is left
  *
  * Common fields: criu (the program), calls_lib (cmd/lodge-criu/calls.c), owner (the container's root
- * outside), root (where the root file system is mounted for CRIU; the same name at dump and restore is not needed).
+ * outside), cache (file for what CRIU finds out about the kernel), root (where the root file system is mounted for
+ * CRIU; the same name at dump and restore is not needed).
  */
 
 enum lg_checkpoint {

@@ -4,7 +4,7 @@
  * What CRIU found out about the kernel. It tries some fifty things at each start, which takes longer than the dump of a small
  * container, and keeps the answers in /run/criu.kdat; but only where /run is a tmpfs, as they are wrong after the next
  * boot. Where it is none CRIU gets a tmpfs there, in our mount namespace, with everything of /run bound into it, and the answers
- * are kept beside the images, with the name of the boot in front.
+ * are kept in lodge's RUN, with the name of the boot in front.
  *
  * All of it is for speed: where something of it fails CRIU works without.
  */
@@ -28,7 +28,6 @@
 
 #define DIR_ "/run"
 #define FILE_NAME "criu.kdat"
-#define KEPT "../" FILE_NAME	/* seen from the images */
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 #define BOOT_LEN 37u		/* with its line's end */
 #define ENTRIES_MAX 200u	/* of /run */
@@ -136,7 +135,8 @@ static bool give_kept(void)
 	char boot[BOOT_LEN + 1];
 	size_t len;
 
-	return boot_id(boot) == 0 && lg_file_read(job.images, KEPT, KDAT_MAX, &text, &len, NULL) == 0 &&
+	return boot_id(boot) == 0 &&
+	       lg_file_read(AT_FDCWD, lg_msg_get(job.m, "cache"), KDAT_MAX, &text, &len, NULL) == 0 &&
 	       len > BOOT_LEN && memcmp(text, boot, BOOT_LEN) == 0 &&
 	       lg_file_replace_fast(AT_FDCWD, DIR_ "/" FILE_NAME, text + BOOT_LEN, len - BOOT_LEN, 0600,
 				    NULL) == 0;
@@ -148,7 +148,7 @@ void cache_give(void)
 	struct statfs fs;
 	int r;
 
-	if (!s || statfs(DIR_, &fs) < 0 || fs.f_type == TMPFS_MAGIC)
+	if (!s || !lg_msg_get(job.m, "cache") || statfs(DIR_, &fs) < 0 || fs.f_type == TMPFS_MAGIC)
 		return;
 	r = take_all(s);
 	if (r == 0)
@@ -173,5 +173,5 @@ void cache_keep(void)
 		return;
 	memcpy(all, boot, BOOT_LEN);
 	memcpy(all + BOOT_LEN, text, len);
-	lg_file_replace_fast(job.images, KEPT, all, BOOT_LEN + len, 0600, NULL);
+	lg_file_replace_fast(AT_FDCWD, lg_msg_get(job.m, "cache"), all, BOOT_LEN + len, 0600, NULL);
 }

@@ -53,7 +53,7 @@ int stage_enter(struct lg_err *err);
 /** cache_give() - let it find what it found out before; in a mount namespace of our own */
 void cache_give(void);
 
-/** cache_keep() - for the next one; while the folder of the images is there */
+/** cache_keep() - for the next one */
 void cache_keep(void);
 
 /* ---- external.c: mounts that come from outside the container ---- */

@@ -42,13 +42,15 @@ int criu_program(const struct daemon *d, const char **ret, struct lg_err *err)
 int criu_put_common(const struct instance *ct, const char *root, struct lg_msg *m, struct lg_err *err)
 {
 	const char *program;
-	char lib[300];
+	char lib[300], cache[300];
 	int r = criu_program(ct->d, &program, err);
 
 	if (r < 0)
 		return r;
 	snprintf(lib, sizeof(lib), "%s/lodge-criu-calls.so", ct->d->libexec);
 	lg_msg_put(m, "criu", program);
+	snprintf(cache, sizeof(cache), "%s/criu.kdat", ct->d->root.run);
+	lg_msg_put(m, "cache", cache);
 	lg_msg_put(m, "calls_lib", lib);
 	if (root) {
 		lg_msg_put(m, "root", root);
