@@ -113,6 +113,13 @@ int sharing_rewrite(struct lg_err *err);
 
 /** spawning_seen() - do the images have a process that was just being made by another one? */
 bool spawning_seen(void);
+/* ---- controllers.c ---- */
+
+/** controllers_note() - keep what is switched on in the container's own cgroup2 folder, @cgroup, beside the images */
+int controllers_note(const char *cgroup, struct lg_err *err);
+
+/** controllers_give() - switch it on in the new one */
+int controllers_give(const char *cgroup, struct lg_err *err);
 
 /* ---- log.c ---- */
 

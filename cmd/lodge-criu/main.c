@@ -118,6 +118,7 @@ static int set_options(struct lg_err *err)
 static int give_names(struct lg_err *err)
 {
 	char key[64], path[300];
+	int r = 0;
 
 	for (const char *v = lg_msg_get(&request, "netdev"); v; v = lg_msg_next(&request, "netdev", v)) {
 		const char *here = strchr(v, '\n');
@@ -127,7 +128,7 @@ static int give_names(struct lg_err *err)
 			return lg_refuse(err, -EINVAL, 0, "bad 'netdev'");
 		criu_add_external(key);
 	}
-	for (const char *v = lg_msg_get(&request, "cgroup"); v;
+	for (const char *v = lg_msg_get(&request, "cgroup"); r == 0 && v;
 	     v = lg_msg_next(&request, "cgroup", v)) {
 		const char *at = strchr(v, '\n');
 
@@ -135,8 +136,9 @@ static int give_names(struct lg_err *err)
 			return lg_refuse(err, -EINVAL, 0, "bad 'cgroup'");
 		snprintf(path, sizeof(path), "%.*s", (int)(at - v), v);
 		criu_add_cg_root(path, at + 1);
+		r = at == v ? controllers_give(at + 1, err) : 0;
 	}
-	return 0;
+	return r;
 }
 
 /*
@@ -163,7 +165,7 @@ static int keep_cgroups(struct lg_err *err)
 		if (at[r] == '\0' || at[r] == '/') {
 			at[r] = '\0';
 			criu_add_cg_root("", line);
-			return 0;
+			return controllers_note(line, err);
 		}
 	return lg_refuse(err, -ENOENT, 0, "its init is in the cgroup '%s', which is not its own", line);
 }
