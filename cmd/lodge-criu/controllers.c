@@ -4,6 +4,9 @@
  * The controllers that the container has switched on in its own cgroup2 folder for those below. CRIU restores the settings of the
  * folders that it makes; this one is made by lodge, and without it the ones below lack their limits, and the files that a
  * systemd watches.
+ *
+ * A folder that has processes cannot hand down controllers, and the restored init is in this one for a moment, as CRIU makes its
+ * cgroup namespace there. When the namespaces are there it has moved on; limits and watches come later.
  */
 
 #include <errno.h>
@@ -51,10 +54,20 @@ int controllers_note(const char *cgroup, struct lg_err *err)
 	return r < 0 ? r : lg_file_replace_fast(job.images, FILE_NAME, text, strlen(text), 0600, err);
 }
 
-/* Each by itself: what this host does not have, or lets nobody have, CRIU says when it counts. */
-int controllers_give(const char *cgroup, struct lg_err *err)
+/* Where lodge made it here: the field of the request without a controller. */
+static const char *new_folder(void)
 {
-	lg_autoclose int dir = open_folder(cgroup);
+	for (const char *v = lg_msg_get(job.m, "cgroup"); v; v = lg_msg_next(job.m, "cgroup", v))
+		if (*v == '\n')
+			return v + 1;
+	return NULL;
+}
+
+/* Each by itself: what this host does not have, or lets nobody have, CRIU says when it counts. */
+int controllers_give(struct lg_err *err)
+{
+	const char *cgroup = new_folder();
+	lg_autoclose int dir = cgroup ? open_folder(cgroup) : -1;
 	lg_autofree char *text = NULL;
 	char *save = NULL, word[64];
 

@@ -118,8 +118,8 @@ bool spawning_seen(void);
 /** controllers_note() - keep what is switched on in the container's own cgroup2 folder, @cgroup, beside the images */
 int controllers_note(const char *cgroup, struct lg_err *err);
 
-/** controllers_give() - switch it on in the new one */
-int controllers_give(const char *cgroup, struct lg_err *err);
+/** controllers_give() - switch it on in the new one, once init is below it */
+int controllers_give(struct lg_err *err);
 
 /* ---- log.c ---- */
 

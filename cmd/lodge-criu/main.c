@@ -118,7 +118,6 @@ static int set_options(struct lg_err *err)
 static int give_names(struct lg_err *err)
 {
 	char key[64], path[300];
-	int r = 0;
 
 	for (const char *v = lg_msg_get(&request, "netdev"); v; v = lg_msg_next(&request, "netdev", v)) {
 		const char *here = strchr(v, '\n');
@@ -128,7 +127,7 @@ static int give_names(struct lg_err *err)
 			return lg_refuse(err, -EINVAL, 0, "bad 'netdev'");
 		criu_add_external(key);
 	}
-	for (const char *v = lg_msg_get(&request, "cgroup"); r == 0 && v;
+	for (const char *v = lg_msg_get(&request, "cgroup"); v;
 	     v = lg_msg_next(&request, "cgroup", v)) {
 		const char *at = strchr(v, '\n');
 
@@ -136,9 +135,8 @@ static int give_names(struct lg_err *err)
 			return lg_refuse(err, -EINVAL, 0, "bad 'cgroup'");
 		snprintf(path, sizeof(path), "%.*s", (int)(at - v), v);
 		criu_add_cg_root(path, at + 1);
-		r = at == v ? controllers_give(at + 1, err) : 0;
 	}
-	return r;
+	return 0;
 }
 
 /*

@@ -127,8 +127,10 @@ static int on_cloned(criu_notify_arg_t na)
 
 static int on_namespaces(criu_notify_arg_t na)
 {
+	int r = controllers_give(&job.err);
+
 	(void)na;
-	return say(LG_K_MADE, "pid", (uint64_t)job.pid);
+	return r < 0 ? r : say(LG_K_MADE, "pid", (uint64_t)job.pid);
 }
 
 static int on_restored(criu_notify_arg_t na)
