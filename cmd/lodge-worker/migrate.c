@@ -360,6 +360,8 @@ static int read_request(struct move *m, struct lg_err *err)
 	m->host = lg_json_str(m->request, "host");
 	if (!conf || !m->host)
 		return lg_refuse(err, -EINVAL, 0, "migrate wants a request on its stdin");
+	if (lg_json_str(m->request, "hold"))
+		setenv("LG_MOVE_STOP", lg_json_str(m->request, "hold"), 1);
 	m->remote = lg_json_str(m->request, "remote");
 	if (!m->remote)
 		m->remote = LG_MIGRATE_REMOTE;

@@ -84,6 +84,16 @@ static const struct lg_step steps[] = {
 	{ "move its layer to the trash", trash_layer, NULL },
 };
 
+void destroy_console_logs(struct daemon *d, uint32_t ctid)
+{
+	char name[48];
+
+	snprintf(name, sizeof(name), "log/console/%u.log", ctid);
+	unlinkat(d->var_fd, name, 0);
+	snprintf(name, sizeof(name), "log/console/%u.log.1", ctid);
+	unlinkat(d->var_fd, name, 0);
+}
+
 static void forget(struct instance *ct)
 {
 	struct daemon *d = ct->d;
@@ -93,10 +103,7 @@ static void forget(struct instance *ct)
 	lg_root_link(&d->root, ct->ctid, 0, name);
 	lg_net_unpin(d->net, name, NULL);
 	alloc_give_back_addrs(ct);
-	snprintf(name, sizeof(name), "log/console/%u.log", ct->ctid);
-	unlinkat(d->var_fd, name, 0);
-	snprintf(name, sizeof(name), "log/console/%u.log.1", ct->ctid);
-	unlinkat(d->var_fd, name, 0);
+	destroy_console_logs(d, ct->ctid);
 	snprintf(name, sizeof(name), "log/criu-%u.log", ct->ctid);
 	unlinkat(d->var_fd, name, 0);
 	account_remove(ct);

@@ -26,6 +26,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cmd/lodged/account.h"
 #include "cmd/lodged/create.h"
 #include "cmd/lodged/criu.h"
 #include "cmd/lodged/import.h"
@@ -151,6 +152,8 @@ static void undo(struct op *op, struct import *im, const struct lg_err *err)
 		instance_link_name(im->ct, im->ct->name, NULL);
 	checkpoint_keep_log(im->ct);
 	checkpoint_remove(im->ct);
+	account_remove(im->ct);
+	destroy_console_logs(im->d, im->ct->ctid);
 	op->ct = NULL;	/* the instance goes with what made it */
 	im->ct->op = NULL;
 	creation_undo(c);

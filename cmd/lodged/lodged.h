@@ -282,6 +282,9 @@ struct lg_pool *alloc_pool(struct daemon *d, int family);
 int alloc_take_addrs(struct instance *ct, struct lg_err *err);
 void alloc_give_back_addrs(struct instance *ct);
 
+/* ---- destroy.c ---- */
+void destroy_console_logs(struct daemon *d, uint32_t ctid);
+
 /* ---- recover.c ---- */
 int recover(struct daemon *d, struct lg_err *err);
 void start_at_boot(struct daemon *d);

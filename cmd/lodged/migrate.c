@@ -501,6 +501,8 @@ static int spawn(struct migrate *m, const json_t *params, struct lg_err *err)
 	json_object_set_new(all, "running", json_boolean(m->was_running));
 	json_object_set_new(all, "suspended", json_boolean(ct->state == STATE_SUSPENDED));
 	json_object_set_new(all, "label", json_string(instance_label(ct)));
+	if (getenv("LG_MOVE_STOP"))	/* a test's; the worker has no environment of ours */
+		json_object_set_new(all, "hold", json_string(getenv("LG_MOVE_STOP")));
 	request = json_dumps(all, JSON_COMPACT);
 	if (!request)
 		return lg_fail(err, -ENOMEM, "tell the worker");

@@ -218,6 +218,8 @@ static void forget_unknown(struct daemon *d, uint32_t ctid)
 	snprintf(name, sizeof(name), "%u.exit", ctid);
 	unlinkat(d->run_ct_fd, name, 0);
 	runtime_forget(&unknown);
+	account_remove(&unknown);
+	destroy_console_logs(d, ctid);
 }
 
 static void recover_one(struct daemon *d, const char *file, uint32_t ctid)

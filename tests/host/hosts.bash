@@ -185,7 +185,7 @@ ns_is_clean() {
 
 # Beside files_left: what moves write down, and images.
 moves_left() {
-	find "$LG_VAR/moving" "$LG_VAR/moved" "$LG_VAR/checkpoint" -mindepth 1 2>/dev/null || test $? -eq 1
+	find "$LG_VAR/moving" "$LG_VAR/moved" "$LG_VAR/checkpoint" -mindepth 1 ! -name criu.kdat 2>/dev/null || test $? -eq 1
 }
 
 no_moves_left() {
@@ -295,6 +295,11 @@ is_held() {
 
 let_go() {
 	rm -f "$LG_HOLD/$1/$2" "$LG_HOLD/$1/$2.here"
+}
+
+# count_of ID: what its process that counts has written to /count; for a moment the file is empty
+count_of() {
+	in_ct "$1" sh -c 'while :; do read -r n </count && echo "$n" && break; done'
 }
 
 # ct_out ID [create options]...: a busybox container that the client reaches at CT_ADDRESS and CT_ADDRESS6

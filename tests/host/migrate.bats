@@ -27,9 +27,9 @@ COUNT='n=0; while sleep 0.02; do n=$((n + 1)); echo $n >/count; done >/dev/null 
 # counts ID: it has a process that counts, and does
 counts() {
 	local before
-	before=$(in_ct "$1" cat /count)
+	before=$(count_of "$1")
 	sleep 0.3
-	[ "$(in_ct "$1" cat /count)" -gt "$before" ] || fail "it does not count any more: $before"
+	[ "$(count_of "$1")" -gt "$before" ] || fail "it does not count any more: $before"
 }
 
 # moves ID [OPTION]...: it does, and is used there from here on
@@ -37,6 +37,15 @@ moves() {
 	run move "$@"
 	is "$status" 0 "move $*: $output"
 	use_host "$(other "$LG_HOST")"
+}
+
+# fails PATTERN COMMAND...: after its progress, with one line that says why
+fails() {
+	local pattern=$1
+	shift
+	run -3 --separate-stderr "$@"
+	is "$(grep -c '^lodge: ' <<<"$stderr")" 1 "lines of error: $stderr"
+	like "${stderr_lines[-1]}" "$pattern" "what it says"
 }
 
 # own_template NAME [NAME-OF-DIGEST]: a copy of busybox by that name, on the host in use
@@ -56,8 +65,10 @@ var() {
 
 share_templates_again() {
 	wait_for 10 trash_is_empty
+	lodged_down >/dev/null
 	unshare_templates
 	share_templates
+	lodged_up
 }
 
 remove_template() {
@@ -119,8 +130,8 @@ remove_template() {
 
 @test "a host that does not answer, and one without lodge: one line, and it runs on" {
 	ct 101
-	refused 3 'migrate 101: no connection \(.*refused\)' lodge migrate 101 nobody@127.0.0.1 --ssh "ssh -F $BATS_FILE_TMPDIR/ssh_config -p 1" --live
-	refused 3 'migrate 101: no connection \(.*no-such-program.*\)' lodge migrate 101 hostB \
+	fails 'migrate 101: no connection \(.*refused\)' lodge migrate 101 nobody@127.0.0.1 --ssh "ssh -F $BATS_FILE_TMPDIR/ssh_config -p 1" --live
+	fails 'migrate 101: no connection \(.*no-such-program.*\)' lodge migrate 101 hostB \
 		--ssh "ssh -F $BATS_FILE_TMPDIR/ssh_config" --remote no-such-program --live
 	is "$(in_ct 101 echo fine)" fine "it"
 }
@@ -161,7 +172,7 @@ remove_template() {
 	run move 101 --dry-run
 	is "$status" 0 "dry run: $output"
 	is "$(state_on A 101)" suspended "state after a dry run"
-	refused 3 'no connection' lodge migrate 101 hostB --ssh "ssh -F $BATS_FILE_TMPDIR/ssh_config" --remote false
+	fails 'migrate 101: no connection' lodge migrate 101 hostB --ssh "ssh -F $BATS_FILE_TMPDIR/ssh_config" --remote false
 	is "$(state_on A 101)" suspended "state after a move that failed"
 	moves 101
 	is "$(state_on B 101)" suspended "state there"
