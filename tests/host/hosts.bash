@@ -237,6 +237,7 @@ hosts_tell_more() {
 	[ "${BATS_TEST_COMPLETED:-0}" != 1 ] || return 0
 	for n in A B; do
 		echo "lodged's last words on $n:" && tail -n 15 "$BATS_FILE_TMPDIR/$n/lodged.log"
+		grep -hB 2 Error "$(<"$BATS_FILE_TMPDIR/$n/root")"/var/lib/lodge/log/criu-*.log 2>/dev/null | tail -n 12
 	done
 }
 
