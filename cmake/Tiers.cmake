@@ -50,6 +50,9 @@ function(lodge_host_tier)
 			RUN_SERIAL ON FIXTURES_REQUIRED templates)
 	endforeach()
 	set_tests_properties(host/servers PROPERTIES FIXTURES_REQUIRED "templates;servers")
+	lodge_script(NAME host/soak LABEL host TIMEOUT 900
+		COMMAND tests/soak/migrate ${PROJECT_BINARY_DIR} 5)
+	set_tests_properties(host/soak PROPERTIES RUN_SERIAL ON FIXTURES_REQUIRED servers)
 endfunction()
 
 function(lodge_vm_tier)

@@ -13,7 +13,7 @@
 #
 #   LG_HOLD/A, LG_HOLD/B        where a move is to wait for the test (cmd/lodge-worker/migrate.h: wait_at)
 
-# shellcheck disable=SC2154 # status, output, stderr are set by bats' run
+# shellcheck disable=SC2154,SC2153 # status, output, stderr are set by bats' run, LG_LODGE by find_programs
 
 need_hosts() {
 	local program
@@ -298,6 +298,7 @@ let_go() {
 	rm -f "$LG_HOLD/$1/$2" "$LG_HOLD/$1/$2.here"
 }
 
+# shellcheck disable=SC2016 # expanded inside
 # count_of ID: what its process that counts has written to /count; for a moment the file is empty
 count_of() {
 	in_ct "$1" sh -c 'while :; do read -r n </count && echo "$n" && break; done'
