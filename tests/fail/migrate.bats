@@ -13,6 +13,7 @@ setup_file() {
 	hosts_up "$(criu_line)"
 	need template busybox
 	survive_program
+	export SURVIVE
 	ct_out 101 --memory 256M
 	put_survive 101
 	in_ct 101 sh -c 'n=0; while sleep 0.02; do n=$((n + 1)); echo $n >/count; done >/dev/null 2>&1 </dev/null &'
@@ -124,8 +125,19 @@ counts() {
 	[ "$(count_of 101)" -gt "$before" ] || fail "it does not count any more: $before"
 }
 
+client_received() {
+	in_ns C ss -tinH dst "$CT_ADDRESS" | sed -n 's/.*bytes_received:\([0-9]*\).*/\1/p'
+}
+
+client_receives() {
+	[ "$(client_received)" -gt "$1" ]
+}
+
 client_goes_on() {
+	local so_far
 	[ -e "/proc/$(<"$LG_STATE_A/client.tcp.pid")" ] || fail "the client's connection ended: $(cat "$LG_STATE_A"/client.tcp*)"
+	so_far=$(client_received)
+	wait_for 20 client_receives "$so_far" || fail "the client receives nothing for 20 s: $(in_ns C ss -tinH dst "$CT_ADDRESS")"
 }
 
 # ends_well WHAT: and is used where it is
