@@ -98,11 +98,13 @@ int settings_give(struct lg_err *err);
 /** ids_rewrite() - let the images name the ids that the container has on this host */
 int ids_rewrite(struct lg_err *err);
 
-/** exe_rewrite() - let no process's program be a file that is only named; of the images */
-int exe_rewrite(struct lg_err *err);
-
 /** ids_move_cgroups() - owners of its cgroups: from the range that began at @was to the one that it has now */
 int ids_move_cgroups(uint32_t was, struct lg_err *err);
+
+/* ---- exe.c ---- */
+
+/** exe_rewrite() - let no process's program be a file that is only named; of the images */
+int exe_rewrite(struct lg_err *err);
 
 /* ---- sharing.c ---- */
 
@@ -113,6 +115,7 @@ int sharing_rewrite(struct lg_err *err);
 
 /** spawning_seen() - do the images have a process that was just being made by another one? */
 bool spawning_seen(void);
+
 /* ---- controllers.c ---- */
 
 /** controllers_note() - keep what is switched on in the container's own cgroup2 folder, @cgroup, beside the images */
