@@ -316,7 +316,7 @@ const struct sv_item sv_tcp_items[] = {
 	{ "tcp-stream", "two processes that never stop sending", stream_setup, stream_verify, stream_spoil, stream_work, SV_KEPT },
 	{ "tcp-half", "half closed, data and its end unread", half_setup, half_verify, half_spoil, NULL, SV_KEPT },
 	{ "tcp-listen", "a listening socket, its backlog and options", listen_setup, listen_verify, listen_spoil, NULL, SV_KEPT },
-	{ "tcp-backlog", "a connection with data that waits for accept", backlog_setup, backlog_verify, backlog_spoil, NULL, SV_REFUSED },
+	{ "tcp-backlog", "a connection with data that waits for accept", backlog_setup, backlog_verify, backlog_spoil, NULL, SV_LOST },
 	{ "tcp-options", "options of a connection", options_setup, options_verify, options_spoil, NULL, SV_KEPT },
 	{ .name = NULL },
 };
