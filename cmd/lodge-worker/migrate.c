@@ -256,6 +256,17 @@ static bool is_image(const char *name)
 	return strncmp(name, "lodge.", 6) == 0 || (n > 4 && strcmp(name + n - 4, ".img") == 0);
 }
 
+/* Until its images count it can still be let go. */
+static int check_time(const struct move *m, struct lg_err *err)
+{
+	json_int_t ms = lg_json_int(m->request, "max_downtime_ms", 0);
+
+	if (!ms || !m->frozen_us || now_us() - m->frozen_us <= (uint64_t)ms * 1000)
+		return 0;
+	return lg_refuse(err, -ETIME, LG_EXIT_CHKPNT,
+			 "it has stood still for the %" JSON_INTEGER_FORMAT " ms that it may: it runs on here", ms);
+}
+
 static int send_image(struct move *m, int dir, const char *name, struct lg_err *err)
 {
 	lg_autoclose int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -292,19 +303,26 @@ static int send_images(struct move *m, struct lg_err *err)
 	if (!dir)
 		return lg_fail(err, -errno, "look at the images");
 	while (r == 0 && (e = readdir(dir)))
-		if (is_image(e->d_name))
-			r = send_image(m, fd, e->d_name, err);
+		if (is_image(e->d_name)) {
+			r = check_time(m, err);
+			if (r == 0)
+				r = send_image(m, fd, e->d_name, err);
+		}
 	return r < 0 ? r : wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "images"), NULL, err);
 }
 
 static int restore(struct move *m, struct lg_err *err)
 {
-	return m->live ? wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "restore"), NULL, err) : 0;
+	int r = check_time(m, err);
+
+	return r < 0 || !m->live ? r : wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "restore"), NULL, err);
 }
 
 static int commit(struct move *m, struct lg_err *err)
 {
-	return ask_lodged(m, LG_M_COMMIT, NULL, err);
+	int r = check_time(m, err);
+
+	return r < 0 ? r : ask_lodged(m, LG_M_COMMIT, NULL, err);
 }
 
 static int go(struct move *m, struct lg_err *err)

@@ -95,9 +95,9 @@ remove_template() {
 	on B lodge create 102 --template busybox --name web
 	run move 101 --dry-run
 	is "$status" 16 "status: $output"
-	like "$output" '101 exists there already: name another number with --new-id' "the number"
-	like "$output" 'the name web is taken there' "the name"
-	like "$output" 'there is another template odd on that host' "the template"
+	like "$output" 'the target has a container 101: give it another number there:' "the number"
+	like "$output" "the target's container 102 is called web, too" "the name"
+	like "$output" 'the target has a template odd with other files' "the template"
 	like "$output" '101 cannot move to hostB: see above' "its last line"
 	run move 101
 	is "$status" 16 "without dry run: $output"
@@ -124,7 +124,7 @@ remove_template() {
 	on B lodged_down >/dev/null
 	on B lodged_up
 	is "$live" 16 "with --live: $text"
-	like "$text" 'no CRIU that works' "what it says"
+	like "$text" 'this host has no CRIU that' "what it says"
 	is "$status" 0 "without: $output"
 }
 
@@ -237,6 +237,16 @@ remove_template() {
 	[ "$(in_ct 101 df -k / | awk 'NR > 1 { print $(NF - 4) }')" -lt 70000 ]
 	run in_ct 101 sh -c 'head -c 90000000 /dev/zero >/more'
 	[ "$status" -ne 0 ]
+}
+
+@test "live, --max-downtime: it is given up in time, and runs on" {
+	ct 101
+	in_ct 101 sh -c "$COUNT"
+	run move 101 --live --max-downtime 1ms
+	is "$status" 16 "status: $output"
+	like "${lines[-1]}" 'has stood still for the 1 ms that it may: it runs on here' "what it says"
+	is_only_on A 101
+	counts 101
 }
 
 @test "live, with a template that is not there: it is sent, and is the same" {

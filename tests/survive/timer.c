@@ -14,7 +14,7 @@
 #define LONG_S 5000
 #define EVERY_S 700
 #define SLACK_S 1.0 /* a busy machine's */
-#define DUMP_S 10.0 /* what is left is read early in a dump, the clocks late */
+#define DUMP_S 30.0 /* what is left is read early in a dump, the clocks late; of several dumps on a busy machine */
 
 /*
  * What is left of a timer is less by the time that has passed on the process's own clock.
