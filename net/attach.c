@@ -201,13 +201,16 @@ void lg_net_detach(struct lg_net *net, const char *host_name)
 		(void)lg_link_delete(&net->nl, link.index, host_name, NULL);
 }
 
-void lg_net_quiet(struct lg_net *net, const char *host_name, bool quiet)
+void lg_net_quiet(struct lg_net *net, const struct lg_net_if *ifc, bool quiet)
 {
 	struct lg_link link;
 
-	if (lg_link_find(&net->nl, host_name, false, &link, NULL) < 0 || !lg_net_is_ours(net, &link))
+	if (lg_link_find(&net->nl, ifc->host_name, false, &link, NULL) < 0 || !lg_net_is_ours(net, &link))
 		return;
-	lg_link_put_up(&net->nl, link.index, !quiet, host_name);
+	if (quiet)
+		lg_link_put_up(&net->nl, link.index, false, ifc->host_name);
+	else
+		lg_link_put_port(&net->nl, link.index, ifc->mac, net->ipv6, ifc->host_name);
 	(void)lg_nl_run(&net->nl, NULL, NULL, NULL);
 }
 

@@ -113,9 +113,10 @@ int lg_net_announce(struct lg_net *net, const struct lg_net_if *ifc, int netns_f
 /**
  * lg_net_quiet() - set the host's end of an instance's link down, or up again
  *
- * While it is down the bridge sends nothing to it, and may learn that its MAC is elsewhere. Missing is fine.
+ * While it is down the bridge sends nothing to it, and may learn that its MAC is elsewhere; a frame from there, of another host
+ * that has announced it, moves even the entry that is there for good. With the link that is put right. Missing is fine.
  */
-void lg_net_quiet(struct lg_net *net, const char *host_name, bool quiet);
+void lg_net_quiet(struct lg_net *net, const struct lg_net_if *ifc, bool quiet);
 
 /** lg_net_lo_up() - only the loopback interface, for an instance without a network. */
 int lg_net_lo_up(int netns_fd, struct lg_err *err);

@@ -81,14 +81,6 @@ void migrate_stopped(struct op *op)
 
 /* ---- what the worker asks for ---- */
 
-void migrate_quiet(const struct instance *ct, bool on)
-{
-	char name[16];
-
-	lg_root_link(&ct->d->root, ct->ctid, 0, name);
-	lg_net_quiet(ct->d->net, name, on);
-}
-
 static uint64_t monotonic_us(void)
 {
 	struct timespec now;
@@ -160,7 +152,7 @@ static void criu_ended(struct migrate *m)
 		end_here(m);
 	} else {
 		checkpoint_keep_log(m->op->ct);
-		migrate_quiet(m->op->ct, false);
+		migrate_be_heard(m->op->ct);
 	}
 	migrate_finish_if_over(m);
 }

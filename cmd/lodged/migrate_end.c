@@ -3,6 +3,8 @@
 /* How a move from here ends: the container is taken away, runs on, is made to run again, or stays as it is (migrate.c). */
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cmd/lodged/migrate.h"
@@ -12,6 +14,32 @@
 #include "lib/exit.h"
 #include "lib/json.h"
 #include "lib/log.h"
+
+void migrate_quiet(const struct instance *ct, bool on)
+{
+	struct lg_addr addrs[IPS_MAX];
+	struct lg_net_if ifc;
+
+	instance_net_if(ct, &ifc, addrs);
+	lg_net_quiet(ct->d->net, &ifc, on);
+}
+
+void migrate_be_heard(const struct instance *ct)
+{
+	struct lg_addr addrs[IPS_MAX];
+	struct lg_net_if ifc;
+	char path[40];
+	lg_autoclose int ns = -1;
+
+	migrate_quiet(ct, false);
+	instance_net_if(ct, &ifc, addrs);
+	if (ct->state != STATE_RUNNING || !ifc.naddrs)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)ct->init_pid);
+	ns = open(path, O_RDONLY | O_CLOEXEC);
+	if (ns >= 0)
+		lg_net_announce(ct->d->net, &ifc, ns, NULL);
+}
 
 /* The last of what refers to it has ended. */
 void migrate_release(struct migrate *m)

@@ -137,7 +137,8 @@ client_goes_on() {
 	local so_far
 	[ -e "/proc/$(<"$LG_STATE_A/client.tcp.pid")" ] || fail "the client's connection ended: $(cat "$LG_STATE_A"/client.tcp*)"
 	so_far=$(client_received)
-	wait_for 20 client_receives "$so_far" || fail "the client receives nothing for 20 s: $(in_ns C ss -tinH dst "$CT_ADDRESS")"
+	# The longer it stood still, the later do both ends try again.
+	wait_for 50 client_receives "$so_far" || fail "the client receives nothing for 50 s: $(in_ns C ss -tinH dst "$CT_ADDRESS")"
 }
 
 # ends_well WHAT: and is used where it is
