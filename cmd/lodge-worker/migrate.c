@@ -42,7 +42,7 @@ struct move {
 	struct ssh ssh;
 	struct lg_transfer_index *index;
 	int layer;
-	bool went;
+	bool went, forgotten;		/* runs there; and that host need not remember how it came */
 	uint64_t frozen_us, running_us;	/* monotonic clock */
 	json_t *stages, *notes, *blockers;
 	struct lg_msg msg;
@@ -402,6 +402,8 @@ static void report(struct move *m)
 	if (m->went && m->live && m->running_us > m->frozen_us)
 		json_object_set_new(all, "downtime_us",
 				    json_integer((json_int_t)(m->running_us - m->frozen_us)));
+	if (m->forgotten)
+		json_object_set_new(all, "forgotten", json_true());
 	text = json_dumps(all, JSON_COMPACT);
 	if (text)
 		printf("P R %s\n", text);
@@ -413,7 +415,8 @@ static int take_leave(struct move *m, struct lg_err *err)
 	int r = ask_lodged(m, LG_M_MOVED, NULL, err);
 
 	if (r == 0 && lg_msg_get_u64(&m->msg, "noted", 0))
-		wire_ask(&m->ssh.wire, json_pack("{s:s, s:s}", "op", "forget", "token", m->token), NULL, NULL);
+		m->forgotten = wire_ask(&m->ssh.wire, json_pack("{s:s, s:s}", "op", "forget", "token", m->token),
+					NULL, NULL) == 0;
 	return r;
 }
 

@@ -310,8 +310,7 @@ static void back(struct migrate *m)
 		criu_say(m->job, LG_K_ABORT, NULL);
 }
 
-/* False: it could not be written down, so that the next daemon may have to ask. */
-static bool moved(struct migrate *m)
+static void moved(struct migrate *m)
 {
 	struct lg_err err = { 0 };
 
@@ -320,17 +319,18 @@ static bool moved(struct migrate *m)
 	json_object_set_new(m->note, "moved", json_true());
 	if (moving_write(m->op->ct, m->note, &err) < 0)
 		lg_log(LG_LOG_WARN, "%s: %s", instance_label(m->op->ct), err.msg);
+	m->noted = !err.code;	/* else the next daemon may have to ask */
 	if (m->job)
 		criu_say(m->job, LG_K_GO, NULL);
-	return !err.code;
 }
 
 static void answer_moved(struct migrate *m)
 {
 	struct lg_msg msg;
 
+	moved(m);
 	lg_msg_init(&msg, LG_M_MOVED);
-	lg_msg_put(&msg, "noted", moved(m) ? "1" : "0");
+	lg_msg_put(&msg, "noted", m->noted ? "1" : "0");
 	if (m->sock >= 0 && lg_msg_send(m->sock, &msg) < 0)
 		lg_log(LG_LOG_WARN, "%s: its worker does not listen", instance_label(m->op->ct));
 }
@@ -419,8 +419,7 @@ static void on_answer(int there, const struct lg_err *why, void *arg)
 		back(m);
 	} else {
 		m->err = (struct lg_err){ 0 };
-		if (moved(m))
-			moving_tell(m->op->ct->d, m->note);
+		moved(m);
 	}
 	migrate_finish_if_over(m);
 }

@@ -115,6 +115,9 @@ void migrate_finish(struct migrate *m)
 		moving_unsettled(ct, m->note);
 	else if (!moved)
 		moving_forget(ct);
+	if (m->noted && !lg_json_bool(report, "forgotten", false))
+		moving_tell(ct->d, m->note);
+	json_object_del(report, "forgotten");
 	migrate_dropped(op, NULL);
 	if (moved) {
 		left(op, keep, report);

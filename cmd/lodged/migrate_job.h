@@ -18,6 +18,7 @@ struct migrate {
 	struct criu_job *job;		/* holds the container; NULL: nothing does */
 	bool lending, stopping;		/* FREEZE and STOP are under way */
 	bool dumping, frozen, committed, moved, back, unknown;
+	bool noted;			/* that it has moved is written down */
 	bool worker_ended, gone;	/* gone: the container has ended and is swept */
 	uint64_t frozen_at_us;
 	struct lg_err err;		/* why the worker failed */

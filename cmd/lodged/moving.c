@@ -314,6 +314,7 @@ static void recover_noted(struct instance *ct, const json_t *note)
 	struct op *op;
 
 	if (lg_json_bool(note, "moved", false)) {
+		moving_tell(ct->d, note);
 		op = op_new(ct, "migrate", NULL);
 		if (op)
 			migrate_leave(op, note);
