@@ -34,7 +34,7 @@ struct job {
 	bool restores;
 	bool held;		/* HELD was said and GO was heard */
 	bool said_no;		/* by who started us */
-	unsigned int tries;	/* how often it was dumped and met a process between vfork() and exec() */
+	unsigned int tries;	/* how often it was dumped and met a process between vfork and exec() */
 	bool again;		/* it did now */
 	struct timespec began;
 	struct lg_err err;	/* of a callback: says more than CRIU's log */
