@@ -68,6 +68,19 @@ const char *lg_cg_where(const struct lg_cg_host *host);
 int lg_cg_open_shims(struct lg_cg_host *host, struct lg_err *err);
 
 /**
+ * lg_cg_open_helpers() - the cgroup2 directory for what works on the instance @name from outside; made if missing
+ *
+ * Nothing there counts as the instance's. Return: a descriptor, negative errno.
+ */
+int lg_cg_open_helpers(struct lg_cg_host *host, const char *name, struct lg_err *err);
+
+/** lg_cg_helpers_run() - is any process in there? Missing: no. */
+bool lg_cg_helpers_run(struct lg_cg_host *host, const char *name);
+
+/** lg_cg_end_helpers() - kill what is in there and remove it. -EBUSY: not all of it has ended yet. Missing is fine. */
+int lg_cg_end_helpers(struct lg_cg_host *host, const char *name, struct lg_err *err);
+
+/**
  * lg_cg_spare_make() - make the spare set @name on the v1 hierarchies; unified hosts: nothing
  * @name:	like "spare-3"
  */

@@ -670,6 +670,29 @@ START_TEST(shims_have_a_place_of_their_own)
 }
 END_TEST
 
+START_TEST(helpers_of_an_instance_end_all_at_once)
+{
+	int fd = lg_cg_open_helpers(host, "101", &err);
+	pid_t pids[2];
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert(!lg_cg_helpers_run(host, "101"));
+	for (int i = 0; i < 2; i++)
+		pids[i] = born_in(fd, sleeper);
+	close(fd);
+	ck_assert(lg_cg_helpers_run(host, "101"));
+	ck_assert(!lg_cg_helpers_run(host, "102"));
+	ck_assert_int_eq(lg_cg_each(host, add_name, NULL), 0);
+	(void)lg_cg_end_helpers(host, "101", &err);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(waitpid(pids[i], NULL, 0), pids[i]);
+	ok(lg_cg_end_helpers(host, "101", &err));
+	ok(lg_cg_end_helpers(host, "101", &err));
+	ck_assert(!lg_cg_helpers_run(host, "101"));
+	ck_assert_int_eq(lg_cg_end_helpers(host, "../x", &err), -EINVAL);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("cgroup_host");
@@ -698,6 +721,7 @@ int main(void)
 	tcase_add_test(tc, a_failed_make_leaves_the_spare_set);
 	tcase_add_test(tc, a_second_daemon_finds_what_the_first_one_made);
 	tcase_add_test(tc, shims_have_a_place_of_their_own);
+	tcase_add_test(tc, helpers_of_an_instance_end_all_at_once);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_ENV);
