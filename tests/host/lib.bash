@@ -15,6 +15,7 @@
 #   LG_CRIU               a CRIU that works on this kernel (default: what lodge is configured for here, or PATH's)
 #   LG_PROBE              the built tests/host/probe.c (default: compiled here)
 #   LG_HELPERS            a folder with the other helpers, built (default: compiled when needed)
+#   LG_CRIU               a CRIU that works here (default: the host's own; else Debian 13's, fetched once into LODGE_CACHE)
 #   LG_MUST_RUN=1         a test that cannot run fails
 #   LG_NO_INTERNET=1      this host has no way out, so tests that need one are skipped even so
 #   LG_SHARED_HOST=1      others work on this host: compare only what bears this daemon's tag
@@ -36,12 +37,13 @@ cannot_run() {
 	skip "$1"
 }
 
-# need root | cgroup2 | template NAME | tool NAME | internet
+# need root | cgroup2 | template NAME | tool NAME | internet | criu
 need() {
 	case $1 in
 	root) [ "$EUID" -eq 0 ] || cannot_run "needs root" ;;
 	cgroup2) [ -n "$(cgroup2_mount)" ] || cannot_run "needs a mounted cgroup2" ;;
 	template) [ -e "$LG_VAR/templates/$2/manifest" ] || cannot_run "needs the template $2" ;;
+	criu) find_criu || cannot_run "needs a CRIU that works on this kernel" ;;
 	tool) [ -n "$(type -P "$2")" ] || cannot_run "needs the program $2" ;;
 	internet)
 		[ "${LG_NO_INTERNET:-0}" != 1 ] || cannot_run "this host has no way out" excused
@@ -53,6 +55,29 @@ need() {
 		;;
 	esac
 }
+
+# Sets LG_CRIU, as setup finds one (scripts/criu.sh). A line for lodge.conf: "CRIU=\"$LG_CRIU\"".
+find_criu() {
+	local cache=${LODGE_CACHE:-/var/cache/lodge-tests}
+	[ -z "${LG_CRIU:-}" ] || return 0
+	LG_CRIU=$(type -P criu || :)
+	[ -n "$LG_CRIU" ] && "$LG_CRIU" check >/dev/null 2>&1 || LG_CRIU=$cache/criu
+	export LG_CRIU
+	[ -x "$LG_CRIU" ] || fetch_criu "$cache" || return 1
+	"$LG_CRIU" check >/dev/null 2>&1
+}
+
+fetch_criu() (
+	set -euo pipefail
+	# shellcheck source=scripts/lib.sh
+	. "$HERE/../../scripts/lib.sh"
+	# shellcheck source=scripts/criu.sh
+	. "$HERE/../../scripts/criu.sh"
+	mkdir -p "$1"
+	exec {lock}>"$1/criu.lock"
+	flock "$lock"
+	[ -x "$1/criu" ] || criu_fetch "$1/criu-$CRIU_RELEASE" "$1/criu" >&2
+)
 
 # ---- the host as it is --------------------------------------------------------------------
 
