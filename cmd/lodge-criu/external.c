@@ -29,7 +29,7 @@
 #define KEYS_MAX 64u
 #define KEY_MAX 128u
 
-enum source { HOST_DEVICE, OWN_DEVICE, LXCFS };
+enum source { HOST_DEVICE, OWN_DEVICE, LXCFS, HOST_FILE };
 
 /* clang-format off */
 static const struct {
@@ -40,6 +40,9 @@ static const struct {
 	{ "devtmpfs",	HOST_DEVICE,	"dev:" },
 	{ "fuse.lxcfs",	LXCFS,		"lxcfs:" },
 	{ "tmpfs",	OWN_DEVICE,	"node:" },
+	/* What a resume without lxcfs mounted in place of its files. */
+	{ "proc",	HOST_FILE,	"lxcfs:proc/" },
+	{ "sysfs",	HOST_FILE,	"lxcfs:sys/" },
 };
 /* clang-format on */
 
@@ -85,6 +88,17 @@ static bool is_own_node(const struct mount_line *m)
 	       strncmp(m->point, "/dev/", 5) == 0;
 }
 
+static bool is_hosts_file(const char *fs, const char *what)
+{
+	const char *top = strcmp(fs, "proc") == 0 ? "proc/" : "sys/";
+
+	for (size_t i = 0; i < ARRAY_SIZE(lxcfs_files); i++)
+		if (strncmp(lxcfs_files[i], top, strlen(top)) == 0 &&
+		    strcmp(lxcfs_files[i] + strlen(top), what) == 0)
+			return true;
+	return false;
+}
+
 /* The name of what is mounted there; false: it is the container's own. */
 static bool name_of(const struct mount_line *m, char key[KEY_MAX])
 {
@@ -94,6 +108,8 @@ static bool name_of(const struct mount_line *m, char key[KEY_MAX])
 		if (strcmp(m->fs, sources[i].fs) != 0)
 			continue;
 		if (sources[i].source == OWN_DEVICE && !is_own_node(m))
+			return false;
+		if (sources[i].source == HOST_FILE && !is_hosts_file(m->fs, what))
 			return false;
 		if (sources[i].source == OWN_DEVICE)
 			what = m->point + 5;
@@ -213,6 +229,8 @@ static int resolve(const char *key, char path[PATH_MAX])
 			return is_one_of(what, lxcfs_files, ARRAY_SIZE(lxcfs_files)) ? 0 : -ENOENT;
 		case OWN_DEVICE:
 			return own_device(what, path);
+		case HOST_FILE:	/* of lxcfs's name, which comes first */
+			break;
 		}
 	}
 	return -ENOENT;
