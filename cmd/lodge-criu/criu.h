@@ -124,9 +124,4 @@ int controllers_note(const char *cgroup, struct lg_err *err);
 /** controllers_give() - switch it on in the new one, once init is below it */
 int controllers_give(struct lg_err *err);
 
-/* ---- log.c ---- */
-
-/** log_cause() - the line of CRIU's log that says why; @ret is "" when there is none */
-void log_cause(int images, char *ret, size_t size);
-
 #endif

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cmd/lodge-criu/criu.h"
+#include "cmd/lodge-criu/log.h"
 #include "ct/blockers.h"
 #include "ct/checkpoint.h"
 #include "lib/cleanup.h"
@@ -258,7 +259,7 @@ static int restore(struct lg_err *err)
 /* Why it failed: what a callback said, or we, or the log. */
 static void explain(int r, struct lg_err *err)
 {
-	char cause[300];
+	char cause[LOG_CAUSE_MAX];
 
 	if (job.err.code) {
 		*err = job.err;
