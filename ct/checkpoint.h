@@ -12,6 +12,9 @@
  *	GO / ABORT  ------------------>		GO kills it; ABORT, and the end of the connection, lets it run on
  *	   <---------------------------  DONE, or FAILED: then it runs
  *
+ *	HEAL  ------------------------>		a dump has been killed, lodge-criu with it; whoever asks has seen to it that nothing of
+ *	   <---------------------------  DONE, FAILED	it runs any more
+ *
  *	PREDUMP ---------------------->		memory only, it runs on
  *	   <---------------------------  DONE, FAILED
  *
@@ -24,7 +27,8 @@
  *
  * Common fields: criu (the program), calls_lib (cmd/lodge-criu/calls.c), owner (the container's root
  * outside), cache (file for what CRIU finds out about the kernel), root (where the root file system is mounted for
- * CRIU; the same name at dump and restore is not needed).
+ * CRIU; the same name at dump and restore is not needed), hook (cmd/lodge-criu/hook.c; tests
+ * alone).
  */
 
 enum lg_checkpoint {
@@ -41,16 +45,27 @@ enum lg_checkpoint {
 	LG_K_GO,
 	LG_K_ABORT,
 	LG_K_COMMIT,	/* of a dump that is held: from here on the end of the connection is a GO */
+	/* fds: folder of the images */
+	LG_K_HEAL,	/* pid */
 
 	LG_K_MADE = 64,	/* pid: init's */
 	LG_K_TTY,	/* fds: devpts mount, console's master, its /proc, its CPU folder (the last two may be
 			 * missing) */
-	LG_K_HELD,	/* us: what the call took until here, in microseconds */
+	LG_K_HELD,	/* us: what the call took until here, in microseconds; fd of a DUMP: a pidfd of CRIU, which holds the
+			 * processes: if it ends before GO they have run on, and the images are of the past */
 	LG_K_DONE,	/* pid (RESTORE) */
 	LG_K_FAILED,	/* error object: CRIU's log in one line */
 };
 
+/*
+ * How long things may take, the inner ones less than the outer ones: CRIU itself gives up when it cannot stop all processes in
+ * FREEZE_S. A dump that nobody wants any more is asked to give up, and killed when it has not done so CANCEL_S later.
+ */
+#define LG_CHECKPOINT_FREEZE_S 10u
+#define LG_CHECKPOINT_CANCEL_S 15u
+
 #define LG_CHECKPOINT_FD 3		/* the connection */
+#define LG_CHECKPOINT_STATE "state.json"	/* in the folder of the images: they count (cmd/lodged/checkpoint.c) */
 #define LG_CHECKPOINT_LOG "criu.log"	/* in the folder of the images */
 #define LG_CHECKPOINT_KEYS "lodge.mounts"	/* there, too: mounts that come from outside */
 

@@ -89,7 +89,7 @@ int lg_start_parse(struct lg_msg *m, struct lg_start *ret, struct lg_err *err)
 	if (base < ID_MIN || base > UINT32_MAX - count)
 		return lg_refuse(err, -EINVAL, 0, "START has a bad 'id_base'");
 	ret->restore = lg_msg_get_u64(m, "restore", 0) != 0;
-	nfds = (lg_msg_get_u64(m, "seccomp", 0) ? 3u : 2u) + (ret->restore ? 2u : 0u);
+	nfds = (lg_msg_get_u64(m, "seccomp", 0) ? 3u : 2u) + (ret->restore ? 3u : 0u);
 	if (m->nfds != nfds)
 		return lg_refuse(err, -EINVAL, 0, "START came with %u descriptors", m->nfds);
 	if (parse_rlimits(m, &ret->rlimits, err) < 0)
@@ -108,8 +108,9 @@ int lg_start_parse(struct lg_msg *m, struct lg_start *ret, struct lg_err *err)
 	ret->cgroup_fd = lg_msg_take_fd(m, 0);
 	ret->leaf_fd = lg_msg_take_fd(m, 1);
 	ret->seccomp_fd = lg_msg_get_u64(m, "seccomp", 0) ? lg_msg_take_fd(m, 2) : -1;
-	ret->images_fd = ret->restore ? lg_msg_take_fd(m, nfds - 2) : -1;
-	ret->host_ns_fd = ret->restore ? lg_msg_take_fd(m, nfds - 1) : -1;
+	ret->images_fd = ret->restore ? lg_msg_take_fd(m, nfds - 3) : -1;
+	ret->host_ns_fd = ret->restore ? lg_msg_take_fd(m, nfds - 2) : -1;
+	ret->helpers_fd = ret->restore ? lg_msg_take_fd(m, nfds - 1) : -1;
 	return 0;
 }
 

@@ -66,6 +66,7 @@ struct lg_start {
 	int seccomp_fd;		/* -1: no filter */
 	bool restore;		/* out of images */
 	int images_fd, host_ns_fd;	/* restore: their folder; the host's mount namespace. Else -1 */
+	int helpers_fd;		/* restore: a cgroup for lodge-criu and what it starts. Else -1 */
 	struct lg_procfs *procfs;	/* lxcfs's files; borrowed. Of its clocks the kernel tells */
 	struct lg_rlimits rlimits;
 };

@@ -105,9 +105,9 @@ enum lg_proto {
  *	plain*		"SOURCE\nTARGET": folders of the layer (storage/plain.h) that are mounted beside the
  *			overlay, their ids mapped as its are
  *	bind*		"FLAGS SOURCE\nTARGET": host folders mounted inside (none yet; reserved)
- *	restore		0/1: out of images instead of executing init. Two more fds: the folder of the images, the
- *			host's mount namespace. And the fields for RESTORE that lodged knows: helper (lodge-criu),
- *			criu, calls_lib, netdev*, lxcfs (ct/checkpoint.h)
+ *	restore		0/1: out of images instead of executing init. Three more fds: the folder of the images, the
+ *			host's mount namespace, a cgroup2 directory for lodge-criu. And the fields for RESTORE that lodged knows: helper (lodge-criu),
+ *			criu, calls_lib, netdev*, lxcfs, hook (ct/checkpoint.h)
  *	mask*		paths to hide below /proc and /sys; readonly* paths to make read-only
  */
 

@@ -42,38 +42,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define EXPORTED __attribute__((visibility("default")))
-#define ERRNO_MAX 4095
+#include "cmd/lodge-criu/calls.h"
 
-EXPORTED long syscall(long number, ...);
-EXPORTED int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *new_limit,
-		       struct rlimit64 *old_limit);
-EXPORTED int mkdirat(int dir, const char *path, mode_t mode);
-EXPORTED int setns(int fd, int type);
-EXPORTED int getsockopt(int fd, int level, int name, void *value, socklen_t *len);
-
-static long kernel(long number, const long a[6])
-{
-	register long r10 __asm__("r10") = a[3];
-	register long r8 __asm__("r8") = a[4];
-	register long r9 __asm__("r9") = a[5];
-	long r;
-
-	__asm__ volatile("syscall"
-			 : "=a"(r)
-			 : "a"(number), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return r;
-}
-
-static long result(long r)
-{
-	if (r < 0 && r >= -ERRNO_MAX) {
-		errno = (int)-r;
-		return -1;
-	}
-	return r;
-}
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the names in the C library's headers are reserved */
 
 static long owner(void)
 {
@@ -135,7 +106,7 @@ static int makes_user_namespace(long number, const long a[6])
 	return number == SYS_clone3 && (args->flags & CLONE_NEWUSER);
 }
 
-long syscall(long number, ...)
+EXPORTED long syscall(long number, ...)
 {
 	long a[6];
 	va_list ap;
@@ -149,7 +120,7 @@ long syscall(long number, ...)
 	return result(kernel(number, a));
 }
 
-int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *new_limit,
+EXPORTED int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *new_limit,
 	      struct rlimit64 *old_limit)
 {
 	const long a[6] = { pid, (long)resource, (long)new_limit, (long)old_limit };
@@ -157,7 +128,7 @@ int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 
 	return (int)result(owner() ? as_owner(SYS_prlimit64, a) : kernel(SYS_prlimit64, a));
 }
 
-int setns(int fd, int type)
+EXPORTED int setns(int fd, int type)
 {
 	const long a[6] = { fd, type };
 	const long own_folder[6] = { CLONE_FS };
@@ -168,7 +139,7 @@ int setns(int fd, int type)
 	return (int)result(r);
 }
 
-int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+EXPORTED int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
 	const long a[6] = { fd, level, name, (long)value, (long)len };
 	long r = kernel(SYS_getsockopt, a);
@@ -203,7 +174,7 @@ static int is_own_cgroup(int dir, const char *path)
 	return own;
 }
 
-int mkdirat(int dir, const char *path, mode_t mode)
+EXPORTED int mkdirat(int dir, const char *path, mode_t mode)
 {
 	const long a[6] = { dir, (long)path, mode };
 	int own = owner() && is_own_cgroup(dir, path);
@@ -216,3 +187,5 @@ int mkdirat(int dir, const char *path, mode_t mode)
 		act_as(0);
 	return (int)result(r);
 }
+
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

@@ -82,16 +82,64 @@ int inside_report(int master, struct lg_err *err);
 /** watches_find() - tell CRIU the paths of what is watched with inotify in the root file system */
 int watches_find(struct lg_err *err);
 
+/* ---- tree.c: the container's processes ---- */
+
+typedef int (*tree_fn)(pid_t pid, void *arg);
+
+/** tree_each() - call @fn with each, init first; other than 0 ends it. -E2BIG: there are too many. */
+int tree_each(pid_t pid, tree_fn fn, void *arg);
+
+/** tree_open() - the folder "fd", "task", ... of a process; -1: it has ended */
+int tree_open(pid_t pid, const char *what);
+
 /* ---- settings.c: what CRIU cannot carry over ---- */
 
 /** settings_take() - put it away, before a dump */
 int settings_take(struct lg_err *err);
 
-/** settings_return() - the container runs on here */
-void settings_return(void);
+/** settings_return() - the container runs on here. Nothing was put away: nothing happens. */
+int settings_return(struct lg_err *err);
 
 /** settings_give() - to the restored one */
 int settings_give(struct lg_err *err);
+
+/* ---- heal.c ---- */
+
+/**
+ * heal() - the container runs on after a dump that came to no good end
+ *
+ * CRIU is gone by now, wherever in its work it was. May be repeated. All of it is done, whatever fails; the first failure is told.
+ */
+int heal(struct lg_err *err);
+
+/* ---- cancel.c: the end of CRIU ---- */
+
+/** cancel_init() - a dump: SIGTERM to us has CRIU give up in order, and it and what it started is ours to wait for */
+void cancel_init(void);
+
+/** cancel_watch() - a restore: end at once when CRIU is killed. Who started us ends what it had made. */
+void cancel_watch(void);
+
+/** cancel_found() - from CRIU's first call on it is known which process it is */
+int cancel_found(void);
+
+/** cancel_wanted() - has anybody asked for it? */
+bool cancel_wanted(void);
+
+/**
+ * cancel_finish() - return when CRIU and all it started has ended; what does not end by itself is killed
+ *
+ * Was CRIU killed, the container may be held by the tracer (calls_trace.c), which stays until cancel_release().
+ */
+void cancel_finish(void);
+
+/** cancel_release() - let the container go on */
+void cancel_release(void);
+
+/* ---- hook.c: for tests ---- */
+
+/** hook_at() - CRIU calls back at @point: does the request want something to die there? */
+void hook_at(const char *point);
 
 /* ---- ids.c ---- */
 

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,6 +32,16 @@ struct lg_msg msg_out;
 
 static struct lg_msg request;
 
+static bool is_complete(void)
+{
+	if (job.images < 0 || (job.restores ? !job.count || job.host_ns < 0 : job.pid <= 0))
+		return false;
+	if (request.kind == LG_K_HEAL)
+		return true;
+	return job.root && job.criu && job.owner && job.root_mount >= 0 &&
+	       (job.restores || lg_msg_get(&request, "ctid"));
+}
+
 static int take_request(struct lg_err *err)
 {
 	int r = lg_msg_recv(LG_CHECKPOINT_FD, &request);
@@ -50,11 +59,8 @@ static int take_request(struct lg_err *err)
 	job.root_mount = lg_msg_take_fd(&request, 1);
 	job.host_ns = lg_msg_take_fd(&request, 2);
 	job.nodes = lg_msg_take_fd(&request, 3);
-	if (!job.root || !job.criu || !job.owner || job.images < 0 || job.root_mount < 0 ||
-	    (!job.restores && !lg_msg_get(&request, "ctid")) || (job.restores ? !job.count || job.host_ns < 0 : job.pid <= 0))
+	if (!is_complete())
 		return lg_refuse(err, -EINVAL, 0, "the request lacks something");
-	/* lodged waits for its end before it looks at the images (cmd/lodged/checkpoint.c). */
-	flock(job.images, LOCK_SH);
 	return 0;
 }
 
@@ -65,15 +71,18 @@ static int take_request(struct lg_err *err)
 static int set_environment(struct lg_err *err)
 {
 	const char *lib = lg_msg_get(&request, "calls_lib"), *slash = lib ? strrchr(lib, '/') : NULL;
-	char owner[16], path[PATH_MAX];
+	char owner[16], parent[16], path[PATH_MAX];
 
 	snprintf(owner, sizeof(owner), "%u", job.owner);
+	snprintf(parent, sizeof(parent), "%d", (int)getpid());
 	/* Our own programs (tar.c) are in front of the host's. */
 	snprintf(path, sizeof(path), "%.*s" OWN_PATH "%s", slash ? (int)(slash - lib) : 0, slash ? lib : "",
 		 "/usr/sbin:/usr/bin:/sbin:/bin");
 	if (setenv("PATH", slash ? path : path + strlen(OWN_PATH), 1) < 0)
 		return lg_fail(err, -ENOMEM, "set the environment");
 	if ((lib && setenv("LD_PRELOAD", lib, 1) < 0) || setenv("LODGE_OWNER", owner, 1) < 0 ||
+	    setenv("LODGE_PARENT", parent, 1) < 0 ||
+	    (!job.restores && setenv("LODGE_DUMPS", "1", 1) < 0) ||
 	    setenv("HOME", "/nonexistent", 1) < 0)
 		return lg_fail(err, -ENOMEM, "set the environment");
 	return 0;
@@ -109,6 +118,7 @@ static int set_options(struct lg_err *err)
 	criu_set_ext_unix_sk(true);
 	criu_set_orphan_pts_master(true);
 	criu_set_ghost_limit(GHOST_MAX);
+	criu_set_timeout(LG_CHECKPOINT_FREEZE_S);
 	criu_add_enable_fs("hugetlb");
 	criu_add_enable_fs("mqueue");
 	criu_add_enable_fs("ramfs");	/* comes back empty: ct/guest.c says what of */
@@ -184,6 +194,20 @@ static int images_clear(struct lg_err *err)
 	return 0;
 }
 
+/*
+ * It runs on. A CRIU that said itself that it failed has put everything right, so that this finds nothing; one that was killed
+ * has not.
+ */
+static void after_dump(void)
+{
+	struct lg_err err = { 0 };
+
+	cancel_finish();
+	if (heal(&err) < 0)
+		fprintf(stderr, "lodge-criu: process %d: %s\n", (int)job.pid, err.msg);
+	cancel_release();
+}
+
 static int dump_once(struct lg_err *err)
 {
 	int r = set_options(err);
@@ -205,7 +229,7 @@ static int dump_once(struct lg_err *err)
 		return r;
 	r = criu_dump();
 	if (r < 0)
-		settings_return();
+		after_dump();
 	return r;
 }
 
@@ -216,7 +240,7 @@ static int dump_once(struct lg_err *err)
 static bool was_passing(void)
 {
 	static const char *const passing[] = { "error parsing [inotify", "Can't dump that handle" };
-	char cause[300];
+	char cause[LOG_CAUSE_MAX];
 
 	log_cause(job.images, cause, sizeof(cause));
 	for (size_t i = 0; i < ARRAY_SIZE(passing); i++)
@@ -229,7 +253,7 @@ static int dump(struct lg_err *err)
 {
 	int r = dump_once(err);
 
-	while (r < 0 && (job.again || was_passing()) && ++job.tries < DUMP_TRIES) {
+	while (r < 0 && !cancel_wanted() && (job.again || was_passing()) && ++job.tries < DUMP_TRIES) {
 		usleep(DUMP_PAUSE_US << job.tries);
 		r = images_clear(err);
 		job.again = false;
@@ -270,16 +294,22 @@ static void explain(int r, struct lg_err *err)
 	log_cause(job.images, cause, sizeof(cause));
 	if (cause[0])
 		lg_refuse(err, -EIO, 0, "CRIU: %s", cause);
-	else if (r == -ECONNRESET || r == -EPIPE || r == -EBADE)
-		lg_refuse(err, -EIO, 0, "%s ended before it answered", job.criu);
 	else
-		lg_refuse(err, -EIO, 0, "CRIU failed (%d) and left no reason in its log", r);
+		lg_refuse(err, -EIO, 0, "%s was killed, or ended without a reason in its log (%d)", job.criu, r);
+}
+
+/* Killed for want of memory it would be killed in the middle. A restored container would inherit that, so not there. */
+static void spare_from_oom(void)
+{
+	lg_file_write(AT_FDCWD, "/proc/self/oom_score_adj", "-1000", NULL);
 }
 
 static int run(struct lg_err *err)
 {
 	int r = take_request(err);
 
+	if (r == 0 && request.kind == LG_K_HEAL)
+		return heal(err);
 	if (r == 0)
 		r = set_environment(err);
 	if (r == 0)
@@ -287,6 +317,12 @@ static int run(struct lg_err *err)
 	if (r < 0)
 		return r;
 	clock_gettime(CLOCK_MONOTONIC, &job.began);
+	if (job.restores) {
+		cancel_watch();
+	} else {
+		cancel_init();
+		spare_from_oom();
+	}
 	r = job.restores ? restore(err) : dump(err);
 	cache_keep();
 	if (r < 0)

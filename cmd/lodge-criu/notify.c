@@ -17,6 +17,7 @@
 #include "cmd/lodge-criu/criu.h"
 #include "ct/checkpoint.h"
 #include "lib/cleanup.h"
+#include "lib/proc.h"
 
 static struct lg_msg answer;
 
@@ -40,14 +41,25 @@ static uint64_t since_begin_us(void)
 	       (uint64_t)(now.tv_nsec - job.began.tv_nsec) / 1000u;
 }
 
+static int say_held(void)
+{
+	lg_autoclose int pidfd = job.restores ? -1 : lg_pidfd_open(cancel_found());
+
+	lg_msg_init(&msg_out, LG_K_HELD);
+	lg_msg_put_u64(&msg_out, "us", since_begin_us());
+	if (pidfd >= 0)
+		lg_msg_put_fd(&msg_out, pidfd);
+	return lg_msg_send(LG_CHECKPOINT_FD, &msg_out);
+}
+
 /* Everything hangs on this answer: the end of the connection is a no, unless it was committed. */
 static int hold(void)
 {
-	int r = say(LG_K_HELD, "us", since_begin_us());
+	int r = say_held();
 	bool committed = false;
 
 	if (r < 0)
-		return r;
+		return lg_fail(&job.err, r, "answer");
 	do {
 		r = lg_msg_recv(LG_CHECKPOINT_FD, &answer);
 		lg_msg_drop_fds(&answer);
@@ -58,6 +70,9 @@ static int hold(void)
 		return 0;
 	}
 	job.said_no = true;
+	/* It runs on from here: what is in the images does not count, and must not after a crash of the host. */
+	if (!job.restores && unlinkat(job.images, LG_CHECKPOINT_STATE, 0) == 0)
+		fsync(job.images);
 	if (r == 1 && lg_msg_get(&answer, "error"))
 		lg_msg_get_err(&answer, &job.err);
 	else
@@ -159,6 +174,10 @@ static const struct {
 
 static int on_notify(char *action, criu_notify_arg_t na)
 {
+	cancel_found();
+	hook_at(action);
+	if (cancel_wanted() && !job.held)
+		return lg_refuse(&job.err, -ECANCELED, 0, "it was called off");
 	for (size_t i = 0; i < ARRAY_SIZE(points); i++)
 		if (strcmp(points[i].action, action) == 0 && points[i].restores == job.restores &&
 		    job.m->kind != LG_K_PREDUMP)

@@ -25,7 +25,7 @@
 #define PING_DEFAULT "1 0"	/* nobody */
 #define FILE_NAME "lodge.ping"
 
-static char taken[64];	/* "" = nothing was put away */
+static char taken[64];
 
 /* We are one thread: it goes there and comes back. */
 static int read_in(pid_t pid, char **ret, struct lg_err *err)
@@ -59,22 +59,34 @@ int settings_take(struct lg_err *err)
 	return r < 0 ? r : lg_ns_write(job.pid, PING, PING_DEFAULT, err);
 }
 
-void settings_return(void)
-{
-	if (taken[0])
-		lg_ns_write(job.pid, PING, taken, NULL);
-}
-
-int settings_give(struct lg_err *err)
+/* Two numbers, and nothing else: it may come from another host. 0: none were put away. */
+static int read_taken(struct lg_err *err)
 {
 	lg_autofree char *text = NULL;
 	unsigned int low, high;
 
 	if (lg_file_read(job.images, FILE_NAME, sizeof(taken), &text, NULL, NULL) < 0)
 		return 0;
-	/* It may come from another host: two numbers, and nothing else. */
 	if (sscanf(text, "%u %u", &low, &high) != 2)
 		return lg_refuse(err, -EBADMSG, 0, "'" FILE_NAME "' of the images is damaged");
 	snprintf(taken, sizeof(taken), "%u %u", low, high);
-	return lg_ns_write(job.pid, PING, taken, err);
+	return 1;
+}
+
+int settings_return(struct lg_err *err)
+{
+	int r = read_taken(err);
+
+	if (r == 1)
+		r = lg_ns_write(job.pid, PING, taken, err);
+	if (r == 0)
+		unlinkat(job.images, FILE_NAME, 0);
+	return r;
+}
+
+int settings_give(struct lg_err *err)
+{
+	int r = read_taken(err);
+
+	return r == 1 ? lg_ns_write(job.pid, PING, taken, err) : r;
 }

@@ -40,7 +40,7 @@ static int reopen_images(struct lg_err *err)
 		return lg_fail(err, -errno, "open '%s'", path);
 	if (now.st_ino != before.st_ino || now.st_dev != before.st_dev)
 		return lg_refuse(err, -ESTALE, 0, "'%s' is another folder by now", path);
-	/* The lock is the old descriptor's, which stays open. */
+	lg_close(job.images);
 	job.images = fd;
 	return 0;
 }

@@ -27,14 +27,12 @@
 
 #define INODES_MAX 65536u
 #define DEPTH_MAX 64
-#define PROCESSES_MAX 65536u
 
 struct watches {
 	uint64_t *inodes;	/* sorted once they are all there */
 	size_t n, room, found;
 	unsigned int dev;	/* of the root, as the kernel writes it */
 	dev_t root_dev;
-	unsigned int processes;
 	char path[PATH_MAX];
 };
 
@@ -89,18 +87,11 @@ static bool is_inotify(int fds, const char *name)
 	return strcmp(target, "anon_inode:inotify") == 0;
 }
 
-static int open_proc(pid_t pid, const char *what)
+static int read_process(pid_t pid, void *arg)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, what);
-	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
-static int read_process(struct watches *w, pid_t pid)
-{
-	lg_autoclose int infos = open_proc(pid, "fdinfo");
-	int fds = open_proc(pid, "fd");
+	struct watches *w = arg;
+	lg_autoclose int infos = tree_open(pid, "fdinfo");
+	int fds = tree_open(pid, "fd");
 	lg_autodir DIR *dir = fds < 0 ? NULL : fdopendir(fds);
 	struct dirent *e;
 	int r = 0;
@@ -110,42 +101,6 @@ static int read_process(struct watches *w, pid_t pid)
 	while (r == 0 && dir && infos >= 0 && (e = readdir(dir)))
 		if (e->d_name[0] != '.' && is_inotify(fds, e->d_name))
 			r = read_info(w, infos, e->d_name);
-	return r;
-}
-
-static int read_tree(struct watches *w, pid_t pid);
-
-static int read_children(struct watches *w, pid_t pid, const char *thread)
-{
-	lg_autofile FILE *f = NULL;
-	char path[300];
-	int child, r = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%s/children", (int)pid, thread);
-	f = fopen(path, "re");
-	while (r == 0 && f && fscanf(f, "%d", &child) == 1)
-		r = read_tree(w, child);
-	return r;
-}
-
-static int read_tree(struct watches *w, pid_t pid)
-{
-	int tasks = open_proc(pid, "task");
-	lg_autodir DIR *dir = tasks < 0 ? NULL : fdopendir(tasks);
-	struct dirent *e;
-	int r;
-
-	if (!dir) {
-		if (tasks >= 0)
-			close(tasks);
-		return 0;	/* it has ended */
-	}
-	if (w->processes++ == PROCESSES_MAX)
-		return -E2BIG;
-	r = read_process(w, pid);
-	while (r == 0 && (e = readdir(dir)))
-		if (e->d_name[0] != '.')
-			r = read_children(w, pid, e->d_name);
 	return r;
 }
 
@@ -242,7 +197,7 @@ int watches_find(struct lg_err *err)
 		return lg_fail(err, -errno, "look at '%s'", job.root);
 	w.root_dev = st.st_dev;
 	w.dev = major(st.st_dev) << 20 | minor(st.st_dev);
-	r = read_tree(&w, job.pid);
+	r = tree_each(job.pid, read_process, &w);
 	if (r == 0 && w.n > 0) {
 		sort_once(&w);
 		r = walk(&w, AT_FDCWD, job.root, 0, 0);

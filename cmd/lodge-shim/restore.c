@@ -14,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cmd/lodge-shim/shim.h"
@@ -26,6 +27,9 @@
 #include "lib/ns.h"
 #include "lib/proc.h"
 
+#define UNDO_US 2000u
+#define UNDO_TRIES 2500u
+
 static void on_answer(struct source *s, uint32_t events);
 
 static struct source helper = { .fd = -1, .on_event = on_answer };
@@ -33,7 +37,7 @@ static struct source helper = { .fd = -1, .on_event = on_answer };
 /* ---- what lodge-criu is told ---- */
 
 /* Fields of START that go on as they are. */
-static const char *const passed_on[] = { "criu", "calls_lib", "cache", "netdev", "lxcfs" };
+static const char *const passed_on[] = { "criu", "calls_lib", "cache", "netdev", "lxcfs", "hook" };
 
 /* "CONTROLLERS\nPATH", or one for each of controllers that are mounted together, as CRIU knows them. */
 static void put_cgroup(struct lg_msg *m, char *controllers, const char *path)
@@ -115,13 +119,13 @@ static int request(const struct lg_start *start, struct lg_err *err)
 	return r < 0 ? lg_fail(err, r, "speak to lodge-criu") : 0;
 }
 
-static int spawn(const char *path, struct lg_err *err)
+static int spawn(const char *path, int cgroup, struct lg_err *err)
 {
 	static char name[] = "lodge-criu";
 	char *const argv[] = { name, NULL };
 	int pair[2], fds[4] = { -1, -1, STDERR_FILENO, -1 };
 	struct lg_spawn how = { .path = path, .argv = argv, .fds = fds, .nfds = 4,
-				.end_signal = SIGKILL };
+				.end_signal = SIGKILL, .cgroup_fd = cgroup };
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -149,11 +153,12 @@ int restore_begin(const struct lg_start *start, struct lg_err *err)
 	if (r == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		r = lg_fail(err, -errno, "adopt orphans");
 	if (r == 0)
-		r = spawn(path, err);
+		r = spawn(path, start->helpers_fd, err);
 	if (r == 0)
 		r = request(start, err);
 	close(start->images_fd);
 	close(start->host_ns_fd);
+	close(start->helpers_fd);
 	if (r < 0)
 		return r;
 	fcntl(helper.fd, F_SETFL, O_NONBLOCK);
@@ -210,6 +215,33 @@ static void held(void)
 	restore_go();
 }
 
+static void kill_children(void)
+{
+	lg_autofile FILE *f = fopen("/proc/thread-self/children", "re");
+	int child;
+
+	while (f && fscanf(f, "%d", &child) == 1)
+		kill(child, SIGKILL);
+}
+
+/*
+ * CRIU, what it started and what it had made of the container: whoever loses its parent becomes our child, so that this gets all
+ * of them. Only then lodged hears of it and removes what they would have made anew.
+ */
+void restore_undo(void)
+{
+	for (unsigned int i = 0; i < UNDO_TRIES; i++) {
+		pid_t pid;
+
+		kill_children();
+		while ((pid = waitpid(-1, NULL, WNOHANG | __WALL)) > 0)
+			;
+		if (pid < 0)
+			return;
+		usleep(UNDO_US);
+	}
+}
+
 /* CRIU has ended, so that init is our child by now. */
 static void done(void)
 {
@@ -253,7 +285,7 @@ static void on_answer(struct source *s, uint32_t events)
 	if (r == 1) {
 		take_answer(&msg_in);
 	} else if (r != -EAGAIN && r != -EBADMSG) {
-		lg_refuse(&err, -ECHILD, 0, "lodge-criu ended unexpectedly");
+		lg_refuse(&err, -ECHILD, 0, "CRIU was killed, or lodge-criu");
 		start_fail(&err);
 	}
 }

@@ -186,6 +186,9 @@ int restore_begin(const struct lg_start *start, struct lg_err *err);
 /** restore_go() - let it run; what was said before it was ready counts then */
 void restore_go(void);
 
+/** restore_undo() - it failed: end CRIU and all that it made */
+void restore_undo(void);
+
 /* ---- devices.c ---- */
 
 /** devices_take() - change the nodes in /dev as @m says; a child answers on @answer. */

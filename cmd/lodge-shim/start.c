@@ -52,6 +52,8 @@ void start_fail(const struct lg_err *err)
 		lg_pidfd_signal(shim.launch.pidfd, SIGKILL);
 		waitpid(shim.launch.pid, NULL, 0);
 	}
+	if (shim.restored)
+		restore_undo();
 	unmake();
 	lg_msg_init(&msg_out, LG_P_FAILED);
 	lg_msg_put_err(&msg_out, err);

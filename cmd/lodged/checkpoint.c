@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * VAR/checkpoint/ID: the images of a suspended instance, and state.json, which is written last and says that they are complete. While
- * lodge-criu works on them it holds a lock on the folder, which ends with it. When the images are in a dump file
- * (dumpfile.c) only state.json is there, and names it.
+ * VAR/checkpoint/ID: the images of a suspended instance, and state.json, which is written last and says that they are complete. When
+ * the images are in a dump file (dumpfile.c) only state.json is there, and names it.
  *
  * VAR/ct/ID/checkpoint, in the layer, has the same random word as state.json and goes when the container runs: files that have
  * changed since fit no images any more, wherever either was copied to.
@@ -14,7 +13,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -28,15 +26,13 @@
 #include "lib/log.h"
 #include "lib/parse.h"
 
-#define STATE "state.json"
+#define STATE LG_CHECKPOINT_STATE
 #define FORMAT 1
 /*
  * At a restore CRIU opens images in processes that have the container's ids already, by a descriptor of the folder. Nobody else
  * gets there: the folders above are for root alone.
  */
 #define IMAGES_MODE 0711
-#define SETTLE_US 20000u
-#define SETTLE_TRIES 1500u
 
 #define MARK_LEN 32u		/* of the layer's word, in hexadecimal digits */
 
@@ -194,17 +190,6 @@ int checkpoint_complete(const struct instance *ct, int images, bool host_down, s
 	if (!state)
 		return lg_fail(err, -ENOMEM, "describe the checkpoint");
 	return lg_json_save(images, STATE, state, true, err);
-}
-
-void checkpoint_settle(const struct instance *ct)
-{
-	lg_autoclose int fd = open_folder(ct, NULL);
-
-	for (unsigned int i = 0; fd >= 0 && i < SETTLE_TRIES; i++) {
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-			return;
-		usleep(SETTLE_US);
-	}
 }
 
 /* ---- as it is, and where its images are ---- */

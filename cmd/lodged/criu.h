@@ -21,15 +21,37 @@ int criu_program(const struct daemon *d, const char **ret, struct lg_err *err);
 /** criu_put_common() - fields of a request that are the same for all */
 int criu_put_common(const struct instance *ct, const char *root, struct lg_msg *m, struct lg_err *err);
 
-/** criu_run() - start it with @request, whose descriptors are lent */
+/**
+ * criu_run() - start it with @request, whose descriptors are lent
+ *
+ * When it is killed in a dump the container is healed before NULL comes (heal.c): it runs on as if nothing had been.
+ */
 int criu_run(struct daemon *d, const struct lg_msg *request, criu_fn fn, void *arg,
 	     struct criu_job **ret, struct lg_err *err);
+
+/**
+ * criu_freeze() - it said HELD: from here on none of the container runs, not even when CRIU, which holds it until now, is killed
+ * @held:	with CRIU's pidfd. Was it killed before, the images are of another moment than the files: -EIO.
+ *
+ * ABORT lets it run again, and so does the end of a job that heard neither GO nor COMMIT.
+ */
+int criu_freeze(struct criu_job *job, const struct lg_msg *held, struct lg_err *err);
 
 /** criu_say() - GO or ABORT; @why goes with ABORT and may be NULL. What it says last still comes. */
 void criu_say(struct criu_job *job, uint32_t kind, const struct lg_err *why);
 
-/** criu_abandon() - it does not answer: kill it, which undoes what it did. What comes then is @why, and NULL. */
+/**
+ * criu_abandon() - it takes too long: a dump is called off, and the container runs on
+ *
+ * @why comes at once, and NULL when it is over: CRIU is asked to give up, killed when it does not, and the container healed.
+ */
 void criu_abandon(struct criu_job *job, const struct lg_err *why);
+
+/** criu_settle() - a daemon before was killed: return when nothing works on the instance any more */
+void criu_settle(const struct instance *ct);
+
+/** criu_heal() - its dump was cut short with lodge-criu: put right what that left. It waits for it. */
+int criu_heal(const struct instance *ct, struct lg_err *err);
 
 /* ---- checkpoint.c: VAR/checkpoint/ID ---- */
 
@@ -80,8 +102,5 @@ void checkpoint_remove(const struct instance *ct);
 
 /** checkpoint_keep_log() - it failed: what CRIU had to say stays in VAR/log/criu-ID.log */
 void checkpoint_keep_log(const struct instance *ct);
-
-/** checkpoint_settle() - a daemon before was killed: wait until nobody writes or reads the images */
-void checkpoint_settle(const struct instance *ct);
 
 #endif

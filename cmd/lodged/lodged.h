@@ -135,6 +135,7 @@ struct daemon {
 	bool trash_running, trash_again;
 	bool shifts;			/* ids cannot be mapped here (storage/shift.h) */
 	int fail_step, crash_step;	/* test hooks of a start, -1 = none */
+	int suspend_s;			/* test hook: seconds that a suspend and a resume may take, -1 = as usual */
 };
 
 /* One operation on one instance; freed when it answers. */

@@ -531,6 +531,7 @@ int main(int argc, char **argv)
 	d.started_us = now_us();
 	d.fail_step = test_hook("LG_FAIL_STEP");
 	d.crash_step = test_hook("LG_CRASH_STEP");
+	d.suspend_s = test_hook("LG_SUSPEND_S");
 	find_helpers(&d);
 	if (getenv("LG_SHIM_TRACE"))
 		lg_trace_open();

@@ -115,8 +115,15 @@ static void give_layer(struct migrate *m)
 		answer(m, LG_M_LAYER, fd);
 }
 
-static void held(struct migrate *m)
+static void held(struct migrate *m, const struct lg_msg *msg)
 {
+	struct lg_err err = { 0 };
+
+	if (criu_freeze(m->job, msg, &err) < 0) {
+		migrate_answer_failure(m, &err);
+		criu_say(m->job, LG_K_ABORT, &err);
+		return;
+	}
 	m->frozen = true;
 	answer(m, LG_M_FREEZE, m->images);
 }
@@ -165,7 +172,7 @@ static void on_criu(const struct lg_msg *msg, void *arg)
 	if (!msg) {
 		criu_ended(m);
 	} else if (msg->kind == LG_K_HELD && m->op) {
-		held(m);
+		held(m, msg);
 	} else if (msg->kind == LG_K_FAILED) {
 		lg_msg_get_err(msg, &err);
 		if (!m->frozen && m->op)

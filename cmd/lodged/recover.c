@@ -7,6 +7,7 @@
  *   RUN/boot_id differs	RUN is of another boot: nothing of it runs, its files go
  *   RUN/ct/ID.json, shim answers and its init runs	adopted: it is running
  *   RUN/ct/ID.json, no shim			what is left in its cgroup is killed and swept
+ *   RUN/ct/ID.json says "suspend", and its init runs	what the dump left in it is put right: it runs on
  *   RUN/ct/ID.json says "start"		a shim whose start was not over kills its init by itself
  *   a cgroup or a spare set without an owner	killed and swept
  *   RUN/ct/ID.json, VAR/checkpoint/ID, no conf	was moving in from another host: they go
@@ -222,6 +223,32 @@ static void forget_unknown(struct daemon *d, uint32_t ctid)
 	destroy_console_logs(d, ctid);
 }
 
+/* Whether it runs on is not known then: moving_recover() sees to it. */
+static bool is_moving(const struct instance *ct)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "moving/%u.json", ct->ctid);
+	return faccessat(ct->d->var_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void heal_dump(struct instance *ct, const char *op)
+{
+	struct lg_err err = { 0 };
+	char name[16];
+
+	snprintf(name, sizeof(name), "%u", ct->ctid);
+	/* It may have been killed just before the word that ends the container. */
+	lg_cg_freeze(ct->d->cg, name, false, NULL);
+	if (criu_heal(ct, &err) == -ENOENT)
+		return;		/* there is no dump */
+	if (err.code)
+		lg_log(LG_LOG_ERR, "%s: its %s was interrupted, and it is not healed: %s", instance_label(ct), op,
+		       err.msg);
+	else
+		lg_log(LG_LOG_INFO, "%s: its %s was interrupted: it runs on", instance_label(ct), op);
+}
+
 static void recover_one(struct daemon *d, const char *file, uint32_t ctid)
 {
 	struct instance *ct = instance_by_ctid(d, ctid);
@@ -236,14 +263,16 @@ static void recover_one(struct daemon *d, const char *file, uint32_t ctid)
 		forget_unknown(d, ctid);
 		return;
 	}
-	checkpoint_settle(ct);
+	op = lg_json_str(state, "op");
+	criu_settle(ct);
 	if (init_lives(state) && adopt(ct, state) == 0) {
 		/* A suspend that did not happen, or a resume that did. */
+		if (!is_moving(ct) && !(op && strcmp(op, "start") == 0))
+			heal_dump(ct, op ? op : "dump");
 		checkpoint_remove(ct);
 		lg_log(LG_LOG_INFO, "%s is running", instance_label(ct));
 		return;
 	}
-	op = lg_json_str(state, "op");
 	if (op) {
 		snprintf(ct->last_exit, sizeof(ct->last_exit), "its %s was interrupted", op);
 		lg_log(LG_LOG_WARN, "%s: %s: undone", instance_label(ct), ct->last_exit);
@@ -296,7 +325,7 @@ static void heal_checkpoints(struct daemon *d)
 		if (lg_parse_ctid(e->d_name, &ctid, NULL) < 0 || instance_by_ctid(d, ctid))
 			continue;
 		unknown.ctid = ctid;
-		checkpoint_settle(&unknown);
+		criu_settle(&unknown);
 		checkpoint_remove(&unknown);
 	}
 }

@@ -201,7 +201,7 @@ static int read_limits(struct op *op, struct limits *limits, struct lg_err *err)
 static int send_start(struct op *op, struct lg_err *err)
 {
 	struct daemon *d = op->ct->d;
-	lg_autoclose int top = -1, leaf = -1, images = -1, host_ns = -1;
+	lg_autoclose int top = -1, leaf = -1, images = -1, host_ns = -1, helpers = -1;
 	struct lg_msg m;
 	char name[16];
 	int filter, r = spec_make(op, &m, err);
@@ -227,6 +227,10 @@ static int send_start(struct op *op, struct lg_err *err)
 			return r;
 		lg_msg_put_fd(&m, images);
 		lg_msg_put_fd(&m, host_ns);
+		helpers = lg_cg_open_helpers(d->cg, name, err);
+		if (helpers < 0)
+			return helpers;
+		lg_msg_put_fd(&m, helpers);
 	}
 	lxcfs_give(op->shim);
 	r = lg_msg_send(op->shim->sock, &m);
@@ -409,6 +413,11 @@ static void layer_is_late(struct op *op)
 		  "", hangs ? stuck.where : "");
 }
 
+static unsigned int time_of(const struct op *op)
+{
+	return op->restore ? suspend_time(op->ct->d) : START_TIMEOUT_S;
+}
+
 static int start_timed_out(sd_event_source *s, uint64_t usec, void *arg)
 {
 	struct op *op = arg;
@@ -420,7 +429,7 @@ static int start_timed_out(sd_event_source *s, uint64_t usec, void *arg)
 		layer_is_late(op);
 	else if (!op->err.code)
 		lg_refuse(&op->err, -ETIMEDOUT, 0, "no answer from the shim within %u s",
-			  START_TIMEOUT_S);
+			  time_of(op));
 	start_event(op);
 	return 0;
 }
@@ -560,7 +569,7 @@ void start_begin(struct op *op)
 	op->run.on_done = lg_trace;
 	op->run.fail_at = d->fail_step;
 	op->run.crash_at = d->crash_step;
-	op_timer(op, START_TIMEOUT_S, start_timed_out);
+	op_timer(op, time_of(op), start_timed_out);
 	start_run(op);
 }
 

@@ -32,6 +32,7 @@
 #include "lib/settings.h"
 
 #define SWEEP_US 2000u
+#define SWEEPS_GRACE 250u	/* half a second for CRIU to end by itself */
 #define SWEEPS_MAX 2500u	/* 5 s and more: the kernel takes its time with a large cgroup */
 #define SWEEP_SLOW_US 1000000u	/* from then on */
 #define KILL_TIMEOUT_S 10u
@@ -167,7 +168,11 @@ void sweep_cgroup(struct instance *ct)
 	int r;
 
 	cg_name(ct, name);
-	r = lg_cg_remove(ct->d->cg, name, &err);
+	/* CRIU would make them anew. Where it did its work it is about to end by itself. */
+	r = lg_cg_helpers_run(ct->d->cg, name) && ct->sweeps < SWEEPS_GRACE ? -EBUSY :
+									       lg_cg_end_helpers(ct->d->cg, name, &err);
+	if (r == 0)
+		r = lg_cg_remove(ct->d->cg, name, &err);
 	if (r == -EBUSY) {
 		lg_cg_kill(ct->d->cg, name, NULL);
 		if (ct->sweeps++ == SWEEPS_MAX)

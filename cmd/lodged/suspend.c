@@ -35,6 +35,16 @@ struct suspend {
 	bool gone;		/* its last process has ended, and its cgroup is swept */
 };
 
+unsigned int suspend_time(const struct daemon *d)
+{
+	return d->suspend_s >= 0 ? (unsigned int)d->suspend_s : SUSPEND_TIMEOUT_S;
+}
+
+static unsigned int time_of(const struct op *op)
+{
+	return op->host_down ? HOST_DOWN_TIMEOUT_S : suspend_time(op->ct->d);
+}
+
 static void forget(struct op *op)
 {
 	struct suspend *s = op->arg;
@@ -68,14 +78,24 @@ static void failed(struct op *op, struct lg_err *err)
 	op_fail(op, err);
 }
 
+/* What CRIU did not end, as it was killed; the sweep waits for it. */
+static void end_rest(const struct instance *ct)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%u", ct->ctid);
+	lg_cg_kill(ct->d->cg, name, NULL);
+}
+
 /* Everything is written and nothing runs. From the moment that the images count it is suspended. */
-static void commit(struct op *op)
+static void commit(struct op *op, const struct lg_msg *held)
 {
 	struct suspend *s = op->arg;
 	struct lg_err err = { 0 };
 
 	op_progress(op, "writing what is known about it");
-	if (checkpoint_complete(op->ct, s->images, op->host_down, &err) < 0) {
+	if (criu_freeze(s->job, held, &err) < 0 ||
+	    checkpoint_complete(op->ct, s->images, op->host_down, &err) < 0) {
 		criu_say(s->job, LG_K_ABORT, &err);
 		return;
 	}
@@ -119,6 +139,8 @@ static void criu_ended(struct op *op)
 	if (s->committed) {
 		if (s->gone)
 			suspended(op);
+		else
+			end_rest(op->ct);
 		return;
 	}
 	if (!op->err.code)
@@ -135,7 +157,7 @@ static void take_message(const struct lg_msg *m, void *arg)
 		return;
 	}
 	if (m->kind == LG_K_HELD)
-		commit(op);
+		commit(op, m);
 	else if (m->kind == LG_K_FAILED)
 		lg_msg_get_err(m, &op->err);
 }
@@ -199,8 +221,7 @@ static int timed_out(sd_event_source *src, uint64_t usec, void *arg)
 	(void)src;
 	(void)usec;
 	op->timer = sd_event_source_disable_unref(op->timer);
-	lg_refuse(&err, -ETIMEDOUT, 0, "it took more than %u s",
-		  op->host_down ? HOST_DOWN_TIMEOUT_S : SUSPEND_TIMEOUT_S);
+	lg_refuse(&err, -ETIMEDOUT, 0, "it took more than %u s", time_of(op));
 	if (s && s->job && !s->committed)
 		criu_abandon(s->job, &err);
 	else if (s && !s->job && !s->committed)
@@ -254,7 +275,7 @@ void suspend_begin(struct op *op)
 	struct lg_err err = { 0 };
 
 	op->then = suspend_over;
-	op_timer(op, op->host_down ? HOST_DOWN_TIMEOUT_S : SUSPEND_TIMEOUT_S, timed_out);
+	op_timer(op, time_of(op), timed_out);
 	if (begin(op, &err) < 0)
 		failed(op, &err);
 }

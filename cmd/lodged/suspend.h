@@ -6,6 +6,9 @@
 
 #include "cmd/lodged/lodged.h"
 
+/** suspend_time() - seconds that a suspend may take, and a resume */
+unsigned int suspend_time(const struct daemon *d);
+
 /** suspend_begin() - @op answers with the suspended instance */
 void suspend_begin(struct op *op);
 

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LG_CMD_CRIU_CALLS_H
+#define LG_CMD_CRIU_CALLS_H
+
+/* What the files of lodge-criu-calls.so share: calls made by hand, as errno and the library's own functions are CRIU's. */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define EXPORTED __attribute__((visibility("default")))
+#define ERRNO_MAX 4095
+
+static inline long kernel(long number, const long a[6])
+{
+	register long r10 __asm__("r10") = a[3];
+	register long r8 __asm__("r8") = a[4];
+	register long r9 __asm__("r9") = a[5];
+	long r;
+
+	__asm__ volatile("syscall"
+			 : "=a"(r)
+			 : "a"(number), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return r;
+}
+
+static inline long call(long number, long a0, long a1, long a2, long a3)
+{
+	const long a[6] = { a0, a1, a2, a3 };
+
+	return kernel(number, a);
+}
+
+static inline long result(long r)
+{
+	if (r < 0 && r >= -ERRNO_MAX) {
+		errno = (int)-r;
+		return -1;
+	}
+	return r;
+}
+
+static inline long number_of(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text ? strtol(text, NULL, 10) : 0;
+}
+
+/** calls_give_up() - does nobody want this dump any more? (calls_end.c) */
+int calls_give_up(void);
+
+#endif

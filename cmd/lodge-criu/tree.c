@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The processes of the container, as the kernel lists them: init, its children, and theirs. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cmd/lodge-criu/criu.h"
+#include "lib/cleanup.h"
+
+#define PROCESSES_MAX 65536u
+
+struct tree {
+	tree_fn fn;
+	void *arg;
+	unsigned int n;
+};
+
+static int visit(struct tree *t, pid_t pid);
+
+static int visit_children(struct tree *t, pid_t pid, const char *thread)
+{
+	lg_autofile FILE *f = NULL;
+	char path[300];
+	int child, r = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%s/children", (int)pid, thread);
+	f = fopen(path, "re");
+	while (r == 0 && f && fscanf(f, "%d", &child) == 1)
+		r = visit(t, child);
+	return r;
+}
+
+static int visit(struct tree *t, pid_t pid)
+{
+	int tasks = tree_open(pid, "task");
+	lg_autodir DIR *dir = tasks < 0 ? NULL : fdopendir(tasks);
+	struct dirent *e;
+	int r;
+
+	if (!dir) {
+		lg_close(tasks);
+		return 0;	/* it has ended */
+	}
+	if (t->n++ == PROCESSES_MAX)
+		return -E2BIG;
+	r = t->fn(pid, t->arg);
+	while (r == 0 && (e = readdir(dir)))
+		if (e->d_name[0] != '.')
+			r = visit_children(t, pid, e->d_name);
+	return r;
+}
+
+int tree_open(pid_t pid, const char *what)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, what);
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int tree_each(pid_t pid, tree_fn fn, void *arg)
+{
+	struct tree t = { .fn = fn, .arg = arg };
+
+	return visit(&t, pid);
+}
