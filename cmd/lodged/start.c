@@ -385,21 +385,15 @@ static void start_failed(struct op *op, struct lg_err *err)
 	op->then = failed_and_swept;
 }
 
-static void start_run(struct op *op)
+void start_event(struct op *op)
 {
 	struct lg_err err = { 0 };
-	int r;
+	int r = lg_run_continue(&op->run, &err);
 
-	r = lg_run_continue(&op->run, &err);
 	if (r < 0)
 		start_failed(op, &err);
 	else if (r == 0)
 		started(op);
-}
-
-void start_event(struct op *op)
-{
-	start_run(op);
 }
 
 static void layer_is_late(struct op *op)
@@ -428,8 +422,7 @@ static int start_timed_out(sd_event_source *s, uint64_t usec, void *arg)
 	if (!op->err.code && op->ct->old_shim)
 		layer_is_late(op);
 	else if (!op->err.code)
-		lg_refuse(&op->err, -ETIMEDOUT, 0, "no answer from the shim within %u s",
-			  time_of(op));
+		lg_refuse(&op->err, -ETIMEDOUT, 0, "no answer from the shim within %u s", time_of(op));
 	start_event(op);
 	return 0;
 }
@@ -570,7 +563,7 @@ void start_begin(struct op *op)
 	op->run.fail_at = d->fail_step;
 	op->run.crash_at = d->crash_step;
 	op_timer(op, time_of(op), start_timed_out);
-	start_run(op);
+	start_event(op);
 }
 
 void api_start(struct lg_vcall *call, const json_t *params, void *ctx)
