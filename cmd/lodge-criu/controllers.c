@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * The controllers that the container has switched on in its cgroup2 folders, each for those below. CRIU restores the settings of the
- * folders that it makes, but late, and not those of the topmost, which lodge makes; and without controllers the ones below
- * lack the files that a systemd watches.
+ * What the container has set in its cgroup2 folders: controllers for those below, and limits. CRIU knows nothing of the limits of
+ * cgroup v2; controllers it restores late, when the files that a systemd watches are long missed, and not those of the
+ * topmost folder, which lodge makes (and limits).
  *
- * A folder that has processes cannot hand down controllers, and the restored init is in this one for a moment, as CRIU makes its
- * cgroup namespace there. When the namespaces are there it has moved on; limits and watches come later.
+ * A folder that has processes cannot hand down controllers, and the restored init is in the topmost for a moment, as CRIU makes its
+ * cgroup namespace there. When the namespaces are there it has moved on; watches come later.
  */
 
 #include <dirent.h>
@@ -22,9 +22,9 @@
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
-#define FILE_NAME "lodge.controllers"
+#define FILE_NAME "lodge.cgroups"
 #define CONTROL "cgroup.subtree_control"
-#define TEXT_MAX 512u
+#define TEXT_MAX 1024u
 #define FILE_MAX (4u << 20)
 #define DEPTH_MAX 64u
 
@@ -45,20 +45,44 @@ static int open_folder(const char *cgroup)
 	return -1;
 }
 
-/* A line for @dir, which the container calls @path, and one for each below it: "PATH\tCONTROLLERS\n". Its own come first. */
-static int note(int dir, const char *path, unsigned int depth, FILE *f, struct lg_err *err)
+/* In the order in which they are set. Those of one line only: of what has more, CRIU and we have no use. */
+static const char *const files[] = {
+	CONTROL, "cpuset.cpus", "cpuset.mems", "cpu.weight", "cpu.idle", "cpu.max", "cpu.max.burst",
+	"memory.min", "memory.low", "memory.high", "memory.max", "memory.swap.high", "memory.swap.max",
+	"memory.zswap.max", "memory.oom.group", "pids.max", "io.weight",
+};
+
+static bool is_known(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (strcmp(files[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* "PATH\tFILE\tVALUE\n"; what is not there, or is as in a new folder, is left out. */
+static void note_file(int dir, const char *path, const char *name, FILE *f)
 {
 	lg_autofree char *text = NULL;
+	size_t len;
+
+	if (lg_file_read(dir, name, TEXT_MAX, &text, &len, NULL) < 0 || len < 2 || strcmp(text, "max\n") == 0 ||
+	    strchr(text, '\n') != text + len - 1)
+		return;
+	fprintf(f, "%s\t%s\t%s", path, name, text);
+}
+
+/* For @dir, which the container calls @path, and for all below it. Its own come first. */
+static int note(int dir, const char *path, unsigned int depth, FILE *f, struct lg_err *err)
+{
+	size_t nfiles = strpbrk(path, "\n\t") ? 0 : depth ? ARRAY_SIZE(files) : 1;
 	lg_autodir DIR *entries = NULL;
 	char sub[PATH_MAX];
 	struct dirent *e;
-	int r = lg_file_read(dir, CONTROL, TEXT_MAX, &text, NULL, err), fd;
+	int r = 0, fd;
 
-	if (r < 0)
-		return r;
-	text[strcspn(text, "\n")] = '\0';
-	if (*text && !strpbrk(path, "\n\t"))
-		fprintf(f, "%s\t%s\n", path, text);
+	for (size_t i = 0; i < nfiles; i++)
+		note_file(dir, path, files[i], f);
 	fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	entries = fd < 0 ? NULL : fdopendir(fd);
 	if (!entries || depth == DEPTH_MAX)
@@ -104,19 +128,35 @@ static const char *new_folder(void)
 }
 
 /* Each by itself: what this host does not have, or lets nobody have, CRIU says when it counts. */
-static int give(int top, const char *path, char *controllers)
+static void give_controllers(int dir, char *names)
 {
-	lg_autoclose int dir = lg_open_beneath(top, path, O_RDONLY | O_DIRECTORY, 0);
 	char *save = NULL, word[64];
 
-	if (dir < 0)
-		return 0;
-	for (char *name = strtok_r(controllers, " ", &save); name; name = strtok_r(NULL, " ", &save)) {
-		if (strspn(name, "abcdefghijklmnopqrstuvwxyz_") != strlen(name))
-			return -EBADMSG;
+	for (char *name = strtok_r(names, " ", &save); name; name = strtok_r(NULL, " ", &save)) {
 		snprintf(word, sizeof(word), "+%s", name);
 		lg_file_write(dir, CONTROL, word, NULL);
 	}
+}
+
+/* A line; without its end. The limits of the topmost folder are lodge's. */
+static int give(int top, char *line)
+{
+	char *name = strchr(line, '\t'), *value = name ? strchr(name + 1, '\t') : NULL;
+	lg_autoclose int dir = -1;
+
+	if (!value)
+		return -EBADMSG;
+	*name++ = '\0';
+	*value++ = '\0';
+	if (!is_known(name) || (strcmp(line, ".") == 0 && strcmp(name, CONTROL) != 0))
+		return -EBADMSG;
+	dir = lg_open_beneath(top, line, O_RDONLY | O_DIRECTORY, 0);
+	if (dir < 0)
+		return 0;
+	if (strcmp(name, CONTROL) == 0)
+		give_controllers(dir, value);
+	else
+		lg_file_write(dir, name, value, NULL);
 	return 0;
 }
 
@@ -130,12 +170,7 @@ int controllers_give(struct lg_err *err)
 
 	if (dir < 0 || lg_file_read(job.images, FILE_NAME, FILE_MAX, &text, NULL, NULL) < 0)
 		return 0;
-	for (char *line = strtok_r(text, "\n", &save); line && r == 0; line = strtok_r(NULL, "\n", &save)) {
-		char *tab = strchr(line, '\t');
-
-		if (tab)
-			*tab = '\0';
-		r = tab ? give(dir, line, tab + 1) : -EBADMSG;
-	}
+	for (char *line = strtok_r(text, "\n", &save); line && r == 0; line = strtok_r(NULL, "\n", &save))
+		r = give(dir, line);
 	return r < 0 ? lg_refuse(err, r, 0, "'" FILE_NAME "' of the images is damaged") : 0;
 }

@@ -166,10 +166,10 @@ bool spawning_seen(void);
 
 /* ---- controllers.c ---- */
 
-/** controllers_note() - keep what is switched on in the container's cgroup2 folder, @cgroup, and below, beside the images */
+/** controllers_note() - keep what is set in the container's cgroup2 folder, @cgroup, and below, beside the images */
 int controllers_note(const char *cgroup, struct lg_err *err);
 
-/** controllers_give() - switch it on in the new ones, once init is below it */
+/** controllers_give() - set it in the new ones, once init is below the topmost */
 int controllers_give(struct lg_err *err);
 
 #endif
