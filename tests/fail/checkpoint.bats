@@ -44,7 +44,7 @@ lively_begin() {
 	"$HELPER" load "$(address_of 101)" $PORT "$LG_STATE/load" 2>"$LG_STATE/load.err" 3>&- &
 	echo $! >"$LG_STATE/load.pid"
 	disown
-	in_ct 101 sh -c 'ls /proc/$(pidof -s init)/fd | wc -l' >"$LG_STATE/fds"
+	in_ct 101 sh -c 'ls /proc/1/fd | wc -l' >"$LG_STATE/fds"
 }
 
 progress_of() {
@@ -78,7 +78,7 @@ unharmed() {
 	is "$(in_ct 101 sh -c 'cat /proc/[0-9]*/status' | awk '/^TracerPid/ && $2' | wc -l)" 0 "traced processes $1"
 	is "$(in_ct 101 sh -c 'grep CRIUMFD /proc/[0-9]*/maps; ls -l /proc/[0-9]*/fd 2>/dev/null | grep -E "CRIUMFD|criu.log"')" "" \
 		"pieces of CRIU in its processes $1"
-	is "$(in_ct 101 sh -c 'ls /proc/$(pidof -s init)/fd | wc -l')" "$(<"$LG_STATE/fds")" "open files of init $1"
+	is "$(in_ct 101 sh -c 'ls /proc/1/fd | wc -l')" "$(<"$LG_STATE/fds")" "open files of init $1"
 	[ ! -e "$LG_VAR/checkpoint/101" ] || fail "half a checkpoint stays $1"
 	is "$(find /sys/fs/cgroup -path "*/$LG_CGROUP/.shims/101/cgroup.procs" -exec cat {} +)" "" "helpers $1"
 }

@@ -12,7 +12,6 @@
 #   LODGE_DATADIR         recipes (default with LODGE_BIN_DIR: the source tree)
 #   LODGE_TEMPLATE_STORE  a folder with built templates (NAME/manifest, NAME/rootfs)
 #   LODGE_SERVER_STORE    another one, of stock servers (tests/servers)
-#   LG_CRIU               a CRIU that works on this kernel (default: what lodge is configured for here, or PATH's)
 #   LG_PROBE              the built tests/host/probe.c (default: compiled here)
 #   LG_HELPERS            a folder with the other helpers, built (default: compiled when needed)
 #   LG_CRIU               a CRIU that works here (default: the host's own; else Debian 13's, fetched once into LODGE_CACHE)
