@@ -118,7 +118,7 @@ static int read_image(const char *name, char **text, struct reader *ret, struct 
 static int note_program(struct named *all, const char *name, struct lg_err *err)
 {
 	lg_autofree char *text = NULL;
-	struct reader r, mm, none;
+	struct reader r = { NULL, NULL }, mm, none;
 	const uint8_t *at;
 	uint64_t id;
 	int e = read_image(name, &text, &r, err);
@@ -154,7 +154,7 @@ int exe_rewrite(struct lg_err *err)
 	static const char name[] = "files.img";
 	lg_autofree char *text = NULL;
 	struct named all = { .n = 0 };
-	struct reader r, file;
+	struct reader r = { NULL, NULL }, file;
 	size_t changed = 0;
 	int e = read_image(name, &text, &r, err);
 
