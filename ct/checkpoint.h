@@ -15,9 +15,6 @@
  *	HEAL  ------------------------>		a dump has been killed, lodge-criu with it; whoever asks has seen to it that nothing of
  *	   <---------------------------  DONE, FAILED	it runs any more
  *
- *	PREDUMP ---------------------->		memory only, it runs on
- *	   <---------------------------  DONE, FAILED
- *
  *	RESTORE ---------------------->
  *	   <---------------------------  MADE	init and its namespaces are there
  *	   <---------------------------  TTY	as in the handshake of a start (ct/launch.h)
@@ -32,11 +29,9 @@
  */
 
 enum lg_checkpoint {
-	/* fds of DUMP and PREDUMP: folder of the images, a mount of the root */
-	LG_K_DUMP = 1,	/* pid, ctid, root, criu, owner, calls_lib, parent (folder of the last pre-dump, relative
-			 * to this one's), track (0/1: a pre-dump or a dump will follow), sync
-			 * (0/1: HELD is said when the images are on the disk) */
-	LG_K_PREDUMP,
+	/* fds: folder of the images, a mount of the root */
+	LG_K_DUMP = 1,	/* pid, ctid, root, criu, owner, calls_lib, sync (0/1: HELD is said when the images
+			 * are on the disk) */
 	/* fds: folder of the images, a mount of the root, the host's mount namespace, and, where there are any "node",
 	 * the mount with the container's device nodes */
 	LG_K_RESTORE,	/* root, criu, owner, calls_lib, count (of ids), cgroup* ("CONTROLLERS\nPATH"), netdev*

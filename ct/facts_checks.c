@@ -290,14 +290,6 @@ static bool criu_minor(const struct lg_facts_pair *p, const json_t *item, struct
 	return criu_is_older(p, 2, w) && !criu_is_older(p, 1, w);
 }
 
-static bool dirty_track(const struct lg_facts_pair *p, const json_t *item, struct lg_facts_words *w)
-{
-	(void)item;
-	(void)w;
-	return lg_json_bool(of(p->source, "criu"), "usable", false) &&
-	       !has(of(of(p->source, "criu"), "features"), "mem_dirty_track");
-}
-
 /* ---- room ---- */
 
 static bool is_sent(const struct lg_facts_pair *p)
@@ -510,9 +502,6 @@ const struct lg_facts_check lg_facts_checks[] = {
 	{ "criu-minor",	LG_LIVE,	NOTE, criu_minor, NULL,
 		"the target's CRIU {b} is older than {a}",
 		"install CRIU {a} on the target if the images are not read there" },
-	{ "dirty-track", LG_LIVE,	NOTE, dirty_track, NULL,
-		"the kernel here does not tell which memory changes: all of it is copied while the container stands still",
-		"boot this host with a kernel that has CONFIG_MEM_SOFT_DIRTY" },
 	{ "apparmor-less", LG_COLD, NOTE, loses_apparmor, NULL,
 		"it runs without an AppArmor profile on the target: this wall is missing there",
 		"load the profile lodge-container on the target, if its kernel has AppArmor" },

@@ -10,7 +10,6 @@
  */
 enum lg_migrate {
 	LG_M_LAYER = 1,	/* fd: the folder of its layer */
-	LG_M_PREDUMP,	/* nr: pages that it has now, while it runs on. fd: the folder of the images */
 	LG_M_FREEZE,	/* nothing of it runs any more. fd: the folder of the images; us: since when, monotonic clock */
 	LG_M_STOP,	/* it is shut down */
 	LG_M_COMMIT,	/* token: from here on it is the other host that decides. It stays frozen, and what becomes of

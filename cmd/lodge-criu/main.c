@@ -88,15 +88,6 @@ static int set_environment(struct lg_err *err)
 	return 0;
 }
 
-static void set_memory(void)
-{
-	const char *parent = lg_msg_get(&request, "parent");
-
-	if (parent && *parent)
-		criu_set_parent_images(parent);
-	criu_set_track_mem(lg_msg_get_u64(&request, "track", 0) != 0);
-}
-
 static int set_options(struct lg_err *err)
 {
 	criu_free_opts();
@@ -219,9 +210,6 @@ static int dump_once(struct lg_err *err)
 	if (r < 0)
 		return r;
 	criu_set_pid(job.pid);
-	set_memory();
-	if (request.kind == LG_K_PREDUMP)
-		return criu_pre_dump();
 	r = watches_find(err);
 	if (r == 0)
 		r = settings_take(err);

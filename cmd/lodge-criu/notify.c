@@ -179,8 +179,7 @@ static int on_notify(char *action, criu_notify_arg_t na)
 	if (cancel_wanted() && !job.held)
 		return lg_refuse(&job.err, -ECANCELED, 0, "it was called off");
 	for (size_t i = 0; i < ARRAY_SIZE(points); i++)
-		if (strcmp(points[i].action, action) == 0 && points[i].restores == job.restores &&
-		    job.m->kind != LG_K_PREDUMP)
+		if (strcmp(points[i].action, action) == 0 && points[i].restores == job.restores)
 			return points[i].run(na);
 	return 0;
 }

@@ -139,9 +139,8 @@ static int offer(struct move *m, struct lg_err *err)
 	if (r < 0)
 		return r;
 	r = wire_ask(&m->ssh.wire,
-		     json_pack("{s:s, s:I, s:O, s:s, s:b}", "op", "offer", "ctid", (json_int_t)m->there,
-			       "conf", json_object_get(m->request, "conf"), "digest", t.digest, "live",
-			       m->live), &answer, err);
+		     json_pack("{s:s, s:O}", "op", "offer", "conf", json_object_get(m->request, "conf")),
+		     &answer, err);
 	if (r < 0)
 		return r;
 	add_texts(m->blockers, json_object_get(answer, "blockers"));

@@ -71,7 +71,7 @@ static json_t *pick(const json_t *from, const char *const *names)
 
 static int take_offer(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
 {
-	static const char *const names[] = { "ctid", "conf", "digest", "live", "facts", NULL };
+	static const char *const names[] = { "conf", NULL };
 
 	return call(rv, "io.lodge.ImportOffer", pick(m, names), ret, err);
 }

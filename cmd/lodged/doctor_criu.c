@@ -20,12 +20,9 @@
 static const struct {
 	const char *name, *with, *without;
 } features[] = {
-	{ "mem_dirty_track", "this kernel tells which memory was written: a migration stops a container for the last "
-			     "of it only",
-	  "this kernel does not tell which memory was written (CONFIG_MEM_SOFT_DIRTY): a migration stops a container "
-	  "for as long as all its memory takes; Debian's kernels tell" },
+	{ "mem_dirty_track", "this kernel tells which memory was written",
+	  "this kernel does not tell which memory was written (CONFIG_MEM_SOFT_DIRTY)" },
 	{ "timens", NULL, "no time namespaces (CONFIG_TIME_NS): clocks inside jump when a container is resumed" },
-	{ "uffd-noncoop", NULL, "no userfaultfd: memory cannot follow a container that was moved" },
 };
 _Static_assert(ARRAY_SIZE(features) <= 8 * sizeof(((struct criu_known *)0)->features), "a bit for each");
 
