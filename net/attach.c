@@ -137,6 +137,12 @@ static int await_carrier(struct lg_net *net, const struct lg_net_if *ifc, struct
 	return lg_nl_run(&net->nl, NULL, NULL, err);
 }
 
+static void put_open_port(struct lg_net *net, int index, const struct lg_net_if *ifc)
+{
+	lg_link_put_mac(&net->nl, index, ifc->mac, ifc->host_name);
+	lg_link_put_port(&net->nl, index, net->ipv6, ifc->host_name);
+}
+
 int lg_net_attach(struct lg_net *net, const struct lg_net_if *ifc, int netns_fd,
 		  struct lg_err *err)
 {
@@ -145,7 +151,7 @@ int lg_net_attach(struct lg_net *net, const struct lg_net_if *ifc, int netns_fd,
 
 	if (r < 0)
 		return lg_within(err, r, "attach %s", ifc->host_name);
-	lg_link_put_port(&net->nl, link.index, ifc->mac, net->ipv6, ifc->host_name);
+	put_open_port(net, link.index, ifc);
 	r = lg_nl_run(&net->nl, NULL, NULL, err);
 	if (r == 0)
 		r = set_up_inside(net, ifc, netns_fd, err);
@@ -168,10 +174,22 @@ int lg_net_prepare(struct lg_net *net, const struct lg_net_if *ifc, const char *
 	r = make_veth(net, &here, -1, &link, err);
 	if (r < 0)
 		return lg_within(err, r, "attach %s", ifc->host_name);
-	lg_link_put_port(&net->nl, link.index, ifc->mac, net->ipv6, ifc->host_name);
+	lg_link_put_port(&net->nl, link.index, net->ipv6, ifc->host_name);
 	r = lg_nl_run(&net->nl, NULL, NULL, err);
 	if (r < 0)
 		(void)lg_link_delete(&net->nl, link.index, ifc->host_name, NULL);
+	return r < 0 ? lg_within(err, r, "attach %s", ifc->host_name) : 0;
+}
+
+int lg_net_open(struct lg_net *net, const struct lg_net_if *ifc, struct lg_err *err)
+{
+	struct lg_link link = { 0 };
+	int r = lg_link_find(&net->nl, ifc->host_name, false, &link, err);
+
+	if (r == 0) {
+		lg_link_put_mac(&net->nl, link.index, ifc->mac, ifc->host_name);
+		r = lg_nl_run(&net->nl, NULL, NULL, err);
+	}
 	return r < 0 ? lg_within(err, r, "attach %s", ifc->host_name) : 0;
 }
 
@@ -210,7 +228,7 @@ void lg_net_quiet(struct lg_net *net, const struct lg_net_if *ifc, bool quiet)
 	if (quiet)
 		lg_link_put_up(&net->nl, link.index, false, ifc->host_name);
 	else
-		lg_link_put_port(&net->nl, link.index, ifc->mac, net->ipv6, ifc->host_name);
+		put_open_port(net, link.index, ifc);
 	(void)lg_nl_run(&net->nl, NULL, NULL, NULL);
 }
 

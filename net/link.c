@@ -246,8 +246,7 @@ static void put_no_linklocal(struct lg_nl *nl, int index, const char *object)
 	mnl_attr_nest_end(msg, spec);
 }
 
-static void put_static_fdb(struct lg_nl *nl, int index, const uint8_t mac[6],
-			   const char *object)
+void lg_link_put_mac(struct lg_nl *nl, int index, const uint8_t mac[6], const char *object)
 {
 	struct nlmsghdr *msg = lg_nl_add(nl, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE,
 					 "add the MAC to the bridge for", object);
@@ -260,15 +259,13 @@ static void put_static_fdb(struct lg_nl *nl, int index, const uint8_t mac[6],
 	mnl_attr_put(msg, NDA_LLADDR, 6, mac);
 }
 
-void lg_link_put_port(struct lg_nl *nl, int index, const uint8_t mac[6], bool ipv6,
-		      const char *object)
+void lg_link_put_port(struct lg_nl *nl, int index, bool ipv6, const char *object)
 {
 	struct nlattr *info, *data;
 	struct nlmsghdr *msg;
 
 	if (ipv6)
 		put_no_linklocal(nl, index, object);
-	put_static_fdb(nl, index, mac, object);
 	/*
 	 * One request: the kernel sets the port's flags first and the link up only if that
 	 * worked.

@@ -79,11 +79,16 @@ void lg_link_put_veth(struct lg_nl *nl, const struct lg_veth *veth);
 /**
  * lg_link_put_port() - add requests that make link @index a port fit for a tenant, and up
  *
- * Isolated from the other tenants' ports before it is up. It learns nothing: the one MAC it may
- * use is in the forwarding table for good, so that no frame for another is ever flooded to it
- * and no forged one takes another's away.
+ * Isolated from the other tenants' ports before it is up. It learns nothing, and nothing is flooded to it: until
+ * lg_link_put_mac() no frame for one MAC gets there.
  */
-void lg_link_put_port(struct lg_nl *nl, int index, const uint8_t mac[6], bool ipv6,
-		      const char *object);
+void lg_link_put_port(struct lg_nl *nl, int index, bool ipv6, const char *object);
+
+/**
+ * lg_link_put_mac() - add a request that sends the frames for @mac to port @index
+ *
+ * The one MAC that the port may use is in the forwarding table for good, so that no forged frame takes it away.
+ */
+void lg_link_put_mac(struct lg_nl *nl, int index, const uint8_t mac[6], const char *object);
 
 #endif

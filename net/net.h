@@ -99,8 +99,16 @@ int lg_net_attach(struct lg_net *net, const struct lg_net_if *ifc, int netns_fd,
  * lg_net_prepare() - what lg_net_attach() does outside: the host's end is as it should be, and the container's end waits here
  * @peer:	its name for now; a restore moves it into the container, names it and sets it up. lg_net_detach() of the
  *		host's end takes both away.
+ *
+ * Nothing that is sent to the container gets there before lg_net_open(): it would meet a kernel that has the addresses and not
+ * yet the connections, and answer each packet with a reset.
  */
 int lg_net_prepare(struct lg_net *net, const struct lg_net_if *ifc, const char *peer, struct lg_err *err);
+
+/**
+ * lg_net_open() - let in what is sent to a restored container: its connections are there, or its own rules hold packets back
+ */
+int lg_net_open(struct lg_net *net, const struct lg_net_if *ifc, struct lg_err *err);
 
 /**
  * lg_net_announce() - tell the segment where the container is now: gratuitous ARP and neighbour advertisements

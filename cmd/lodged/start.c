@@ -297,7 +297,7 @@ static int attach_network(void *ctx, struct lg_err *err)
 	if (!op->restore)
 		r = ifc.naddrs ? lg_net_attach(op->ct->d->net, &ifc, op->netns_fd, err) :
 				 lg_net_lo_up(op->netns_fd, err);
-	else if (ifc.naddrs)
+	else if (ifc.naddrs && (r = lg_net_open(op->ct->d->net, &ifc, err)) == 0)
 		lg_net_announce(op->ct->d->net, &ifc, op->netns_fd, NULL);
 	op->netns_fd = lg_close(op->netns_fd);
 	return r;
