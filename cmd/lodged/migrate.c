@@ -300,6 +300,8 @@ static void commit(struct migrate *m, const struct lg_msg *msg)
 	/* So that what is for it goes to the other host as soon as that announces it. */
 	migrate_quiet(ct, true);
 	if (note_commit(m, lg_msg_get(msg, "token"), &err) < 0) {
+		/* Where lodge-criu was killed it has been heard already, before this. */
+		migrate_be_heard(ct);
 		migrate_answer_failure(m, &err);
 		return;
 	}

@@ -22,4 +22,11 @@ void migrate_leave(struct op *op, const json_t *note);
 /** migrate_quiet() - is this host's side of its network to keep silent? */
 void migrate_quiet(const struct instance *ct, bool on);
 
+/**
+ * migrate_be_heard() - it goes on here: its network, too
+ *
+ * The other host may have announced it already, and it has yet to send something of its own accord.
+ */
+void migrate_be_heard(const struct instance *ct);
+
 #endif

@@ -31,13 +31,6 @@ void migrate_answer_failure(struct migrate *m, const struct lg_err *err);
 /** migrate_dropped() - op->done of a move */
 void migrate_dropped(struct op *op, const struct lg_err *err);
 
-/**
- * migrate_be_heard() - it goes on here: its network, too
- *
- * The other host may have announced it already, and it has yet to send something of its own accord.
- */
-void migrate_be_heard(const struct instance *ct);
-
 /** migrate_release() - free it when nothing refers to it any more */
 void migrate_release(struct migrate *m);
 

@@ -242,7 +242,7 @@ static void stayed(struct instance *ct)
 	lg_log(LG_LOG_INFO, "%s is not on %s: it goes on here", instance_label(ct),
 	       lg_json_str(ct->unsettled, "host"));
 	moving_forget(ct);
-	migrate_quiet(ct, false);
+	migrate_be_heard(ct);
 	if (was_running && ct->state != STATE_RUNNING)
 		moving_come_back(ct, NULL, &why);
 }

@@ -39,6 +39,7 @@
 #include "cmd/lodged/criu.h"
 #include "cmd/lodged/import.h"
 #include "cmd/lodged/lodged.h"
+#include "cmd/lodged/migrate.h"
 #include "cmd/lodged/moving.h"
 #include "cmd/lodged/suspend.h"
 #include "ct/proto.h"
@@ -242,6 +243,8 @@ static void heal_dump(struct instance *ct, const char *op)
 	lg_cg_freeze(ct->d->cg, name, false, NULL);
 	if (criu_heal(ct, &err) == -ENOENT)
 		return;		/* there is no dump */
+	/* It may have been on its way to another host, its network silent already. */
+	migrate_be_heard(ct);
 	if (err.code)
 		lg_log(LG_LOG_ERR, "%s: its %s was interrupted, and it is not healed: %s", instance_label(ct), op,
 		       err.msg);
