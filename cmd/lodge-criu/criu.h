@@ -159,6 +159,11 @@ int exe_rewrite(struct lg_err *err);
 /** sharing_rewrite() - let the images say nothing about mounts that CRIU cannot restore */
 int sharing_rewrite(struct lg_err *err);
 
+/* ---- routes.c ---- */
+
+/** routes_rewrite() - let the images say nothing about the state of routes */
+int routes_rewrite(struct lg_err *err);
+
 /* ---- spawning.c ---- */
 
 /** spawning_seen() - do the images have a process that was just being made by another one? */

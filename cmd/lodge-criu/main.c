@@ -262,6 +262,8 @@ static int restore(struct lg_err *err)
 	if (r == 0)
 		r = exe_rewrite(err);
 	if (r == 0)
+		r = routes_rewrite(err);
+	if (r == 0)
 		r = external_give(err);
 	if (r == 0)
 		r = give_names(err);

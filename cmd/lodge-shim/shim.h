@@ -173,7 +173,7 @@ void console_end(void);
 /* ---- lend.c: for a dump ---- */
 
 /** lend_take() - LEND: answer with the root on @answer when the sessions have ended */
-void lend_take(struct lg_msg *m, int answer);
+void lend_take(struct lg_msg *m, int to);
 
 /** lend_if_wanted() - a session less: was it the last one that LEND waits for? */
 void lend_if_wanted(void);

@@ -165,6 +165,17 @@ log_lines() {
 	exec 7>&-
 }
 
+@test "a bridge inside without a port comes back, and the routes over it" {
+	ct 309
+	in_ct 309 sh -c 'ip link add br7 type bridge && ip addr add 10.99.0.1/24 dev br7 && ip link set br7 up'
+	no_carrier() { [ "$(in_ct 309 cat /sys/class/net/br7/operstate)" = down ]; }
+	wait_for 5 no_carrier
+	lodge suspend 309
+	lodge resume 309
+	like "$(in_ct 309 ip route)" '10\.99\.0\.0/24 dev br7' "routes inside"
+	like "$(in_ct 309 ip addr show br7)" '10\.99\.0\.1/24' "its address"
+}
+
 @test "what makes no sense while it is suspended is refused in one line" {
 	ct 305 --ip auto --disk 64M
 	counts 305
