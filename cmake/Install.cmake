@@ -11,6 +11,10 @@ install(TARGETS lodge-criu-calls LIBRARY DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}
 	PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
 # CRIU runs it with a container's ids.
 install(TARGETS lodge-criu-tar RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge/lodge-criu-path)
+foreach(name iptables-save ip6tables-save iptables-restore ip6tables-restore)
+	install(PROGRAMS $<TARGET_FILE:lodge-criu-iptables> RENAME ${name}
+		DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge/lodge-criu-path)
+endforeach()
 install(PROGRAMS packaging/stop-guests DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge)
 
 install(DIRECTORY templates/ DESTINATION ${CMAKE_INSTALL_DATADIR}/lodge/templates

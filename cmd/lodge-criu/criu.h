@@ -161,7 +161,7 @@ int sharing_rewrite(struct lg_err *err);
 
 /* ---- routes.c ---- */
 
-/** routes_rewrite() - let the images say nothing about the state of routes */
+/** routes_rewrite() - let the images say nothing about the state of routes, nor about rules that are the usual ones */
 int routes_rewrite(struct lg_err *err);
 
 /* ---- spawning.c ---- */

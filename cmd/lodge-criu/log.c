@@ -62,6 +62,7 @@ static const struct {
 	{ "already has a tracer",		NULL,	"a process is being traced (strace, a debugger); end that first" },
 	{ "Unseizable non-zombie",		"non-zombie ", "cannot be stopped: it is being traced (strace, a debugger), or hangs in the kernel" },
 	{ "Timeout reached",			NULL,	"some process could not be stopped in time: it hangs in the kernel, or the host is overloaded; try again later" },
+	{ "the guest has legacy iptables rules", NULL,	"it has iptables rules of the legacy kind, and this host has no iptables-legacy to take them over: install iptables" },
 	{ "No space left on device",		NULL,	"there is no room left for the images: make room on the file system of lodge's checkpoints" },
 	{ "Disk quota exceeded",		NULL,	"there is no room left for the images: the quota of their file system is used up" },
 	{ "Cannot allocate memory",		NULL,	"the host, or the container's limit, has too little memory for it" },

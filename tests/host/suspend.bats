@@ -165,15 +165,34 @@ log_lines() {
 	exec 7>&-
 }
 
-@test "a bridge inside without a port comes back, and the routes over it" {
+@test "a link inside without a carrier comes back, and the routes over it" {
 	ct 309
-	in_ct 309 sh -c 'ip link add br7 type bridge && ip addr add 10.99.0.1/24 dev br7 && ip link set br7 up'
-	no_carrier() { [ "$(in_ct 309 cat /sys/class/net/br7/operstate)" = down ]; }
+	in_ct 309 sh -c 'ip link add v0 type veth peer name v1 && ip addr add 10.99.0.1/24 dev v0 && ip link set v0 up'
+	no_carrier() { nsenter --net="/proc/$(init_pid 309)/ns/net" ip route | grep -q linkdown; }
 	wait_for 5 no_carrier
 	lodge suspend 309
 	lodge resume 309
-	like "$(in_ct 309 ip route)" '10\.99\.0\.0/24 dev br7' "routes inside"
-	like "$(in_ct 309 ip addr show br7)" '10\.99\.0\.1/24' "its address"
+	like "$(in_ct 309 ip route)" '10\.99\.0\.0/24 dev v0' "routes inside"
+	like "$(in_ct 309 ip addr show v0)" '10\.99\.0\.1/24' "its address"
+}
+
+# Those of nftables CRIU takes itself; for these it starts the host's programs.
+@test "iptables rules of the legacy kind come back, and rules that choose a table of routes" {
+	local inside init
+	type -P iptables-legacy >/dev/null || skip "no iptables-legacy here"
+	ct 310
+	init=$(init_pid 310)
+	inside=(nsenter --net="/proc/$init/ns/net")
+	"${inside[@]}" iptables-legacy -A INPUT -s 10.99.0.7 -j DROP || skip "no iptables in this kernel"
+	"${inside[@]}" ip rule add from 10.99.0.8 lookup 77 priority 500
+	lodge suspend 310
+	lodge resume 310
+	inside=(nsenter --net="/proc/$(init_pid 310)/ns/net")
+	like "$("${inside[@]}" iptables-legacy -S INPUT)" '-s 10\.99\.0\.7/32 -j DROP' "its rules"
+	is "$("${inside[@]}" ip rule | tr -s ' \t' ' ')" "0: from all lookup local
+500: from 10.99.0.8 lookup 77
+32766: from all lookup main
+32767: from all lookup default" "its rules of routing"
 }
 
 @test "what makes no sense while it is suspended is refused in one line" {
