@@ -12,8 +12,10 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/file.h"
 
 #define NO_EXEC (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
@@ -43,6 +45,7 @@ struct row {
  * which privileged nested containers get.
  */
 #define EMPTY_FOLDER LG_OWN_FOLDER "/empty"
+#define BOOT_ID LG_OWN_FOLDER "/boot_id"
 
 /* clang-format off */
 static const struct row rows[] = {
@@ -293,6 +296,26 @@ static int hide_fields(const struct lg_msg *m, const char *key, int (*how)(const
 	return 0;
 }
 
+/*
+ * Programs take a new boot id for a new boot: journald files what is logged under it. So a container has its own, new at each
+ * start, which its images carry to another host or over the host's reboot. It lies in our folder on /dev, a tmpfs.
+ */
+static int give_boot_id(struct lg_err *err)
+{
+	lg_autofree char *id = NULL;
+	lg_autoclose int fd = -1;
+	size_t len = 0;
+	int r = lg_file_read(AT_FDCWD, "/proc/sys/kernel/random/uuid", 64, &id, &len, err);
+
+	if (r < 0)
+		return r;
+	fd = open(BOOT_ID, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+	if (fd < 0 || write(fd, id, len) != (ssize_t)len ||
+	    mount(BOOT_ID, "/proc/sys/kernel/random/boot_id", NULL, MS_BIND, NULL) < 0)
+		return lg_fail(err, -errno, "give it a boot id");
+	return 0;
+}
+
 int lg_mounts_hide(const struct lg_start *start, struct lg_err *err)
 {
 	int r;
@@ -304,7 +327,9 @@ int lg_mounts_hide(const struct lg_start *start, struct lg_err *err)
 		if (r < 0)
 			return lg_fail(err, r, "hide %s", covered[i].path);
 	}
-	r = hide_fields(start->msg, "mask", cover, err);
+	r = give_boot_id(err);
+	if (r == 0)
+		r = hide_fields(start->msg, "mask", cover, err);
 	return r < 0 ? r : hide_fields(start->msg, "readonly", make_readonly, err);
 }
 

@@ -308,3 +308,17 @@ reads_kernels() {
 doctor_says() {
 	lodge doctor | tr -s ' \n' ' ' | grep -qE "$1"
 }
+
+@test "a boot id of its own, new at each start" {
+	local first second
+	ct 141
+	ct 142
+	first=$(in_ct 141 cat /proc/sys/kernel/random/boot_id)
+	second=$(in_ct 142 cat /proc/sys/kernel/random/boot_id)
+	[[ $first =~ ^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$ ]] || fail "no id: $first"
+	[ "$first" != "$second" ] || fail "two containers have one"
+	[ "$first" != "$(</proc/sys/kernel/random/boot_id)" ] || fail "it is the host's"
+	lodge restart 141
+	second=$(in_ct 141 cat /proc/sys/kernel/random/boot_id)
+	[ "$first" != "$second" ] || fail "it is that of the last start"
+}
