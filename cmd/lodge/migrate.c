@@ -201,7 +201,7 @@ static int run_receive(struct cli *cli)
 				     socket, "-", NULL };
 
 	lg_root_socket(&cli->root, socket, sizeof(socket));
-	snprintf(path, sizeof(path), "%s/lodge-worker", libexec ? libexec : LODGE_LIBEXECDIR);
+	snprintf(path, sizeof(path), "%s/lodge-worker", libexec && *libexec ? libexec : LODGE_LIBEXECDIR);
 	execv(path, (char *const *)(uintptr_t)argv);	/* it only reads */
 	return lg_fail(&cli->err, -errno, "start %s", path);
 }

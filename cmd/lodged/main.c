@@ -312,8 +312,8 @@ static void find_helpers(struct daemon *d)
 {
 	const char *libexec = getenv("LODGE_LIBEXECDIR"), *data = getenv("LODGE_DATADIR");
 
-	snprintf(d->libexec, sizeof(d->libexec), "%s", libexec ? libexec : LODGE_LIBEXECDIR);
-	snprintf(d->datadir, sizeof(d->datadir), "%s", data ? data : LODGE_DATADIR);
+	snprintf(d->libexec, sizeof(d->libexec), "%s", libexec && *libexec ? libexec : LODGE_LIBEXECDIR);
+	snprintf(d->datadir, sizeof(d->datadir), "%s", data && *data ? data : LODGE_DATADIR);
 }
 
 static int look_at_layers(struct daemon *d, struct lg_err *err)
