@@ -19,8 +19,9 @@
  * init does for a while, with the stand-in for the leader of a session that has ended (what was started in the background and
  * whose shell is gone); and to bind the unix sockets of a systemd CRIU has it go there. It stops sharing first.
  *
- * write() of cgroup.subtree_control: CRIU takes away what is switched on there and adds what is to be, in one line, and leaves the
- * end of the line that it has read in the middle of it, which the kernel does not understand. It is a blank here.
+ * write() of cgroup.subtree_control, by the container's root as well: the files that a controller brings to the folders below belong
+ * to who switches it on. And CRIU takes away what is switched on there and adds what is to be, in one line, and leaves the end of the
+ * line that it has read in the middle of it, which the kernel does not understand. It is a blank here.
  *
  * Nothing else about CRIU changes: it is root before and after. A library cannot call another's functions by name
  * and be sure that they are not these, so the calls are made by hand.
@@ -133,21 +134,38 @@ EXPORTED int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct 
 	return (int)result(owner() ? as_owner(SYS_prlimit64, a) : kernel(SYS_prlimit64, a));
 }
 
+static int is_of_cgroup2(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+static long write_controllers(int fd, const char *data, size_t len)
+{
+	char line[LINE_MAX_], *end;
+	const long a[6] = { fd, (long)line, (long)len };
+
+	memcpy(line, data, len);
+	end = memchr(line, '\n', len - 1);
+	if (end)
+		*end = ' ';
+	return kernel(SYS_write, a);
+}
+
 EXPORTED ssize_t write(int fd, const void *data, size_t len)
 {
 	const long a[6] = { fd, (long)data, (long)len };
-	long r = kernel(SYS_write, a);
-	char line[LINE_MAX_], *end;
-	const long again[6] = { fd, (long)line, (long)len };
+	char first = len > 1 && len <= LINE_MAX_ ? *(const char *)data : 0;
+	int own = (first == '-' || first == '+') && owner() && is_of_cgroup2(fd);
+	long r;
 
-	if (r != -EINVAL || len < 2 || len > sizeof(line) || *(const char *)data != '-')
-		return result(r);
-	memcpy(line, data, len);
-	end = memchr(line, '\n', len - 1);
-	if (!end)
-		return result(r);
-	*end = ' ';
-	return result(kernel(SYS_write, again));
+	if (!own)
+		return result(kernel(SYS_write, a));
+	act_as(owner());
+	r = write_controllers(fd, data, len);
+	act_as(0);
+	return result(r);
 }
 
 EXPORTED int setns(int fd, int type)
@@ -178,7 +196,6 @@ EXPORTED int getsockopt(int fd, int level, int name, void *value, socklen_t *len
 static int is_own_cgroup(int dir, const char *path)
 {
 	char parent[PATH_MAX];
-	struct statfs fs;
 	struct stat st;
 	const char *slash = strrchr(path, '/');
 	int fd, own;
@@ -190,8 +207,7 @@ static int is_own_cgroup(int dir, const char *path)
 	fd = openat(dir, parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
-	own = fstatfs(fd, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC && fstat(fd, &st) == 0 &&
-	      st.st_uid == (uid_t)owner();
+	own = is_of_cgroup2(fd) && fstat(fd, &st) == 0 && st.st_uid == (uid_t)owner();
 	close(fd);
 	return own;
 }

@@ -16,7 +16,9 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "cmd/lodge-criu/criu.h"
 #include "lib/cleanup.h"
@@ -127,15 +129,27 @@ static const char *new_folder(void)
 	return NULL;
 }
 
-/* Each by itself: what this host does not have, or lets nobody have, CRIU says when it counts. */
+/*
+ * Each by itself: what this host does not have, or lets nobody have, CRIU says when it counts. The files that a controller brings
+ * to the folders below belong to who switches it on, which has to be the container's root: its systemd changes them later.
+ */
 static void give_controllers(int dir, char *names)
 {
+	lg_autoclose int fd = openat(dir, CONTROL, O_WRONLY | O_CLOEXEC);
 	char *save = NULL, word[64];
 
+	if (fd < 0)
+		return;
+	setfsgid(job.owner);
+	setfsuid(job.owner);
 	for (char *name = strtok_r(names, " ", &save); name; name = strtok_r(NULL, " ", &save)) {
-		snprintf(word, sizeof(word), "+%s", name);
-		lg_file_write(dir, CONTROL, word, NULL);
+		int len = snprintf(word, sizeof(word), "+%s", name);
+
+		if (write(fd, word, (size_t)len) != len)
+			continue;	/* as said above */
 	}
+	setfsuid(0);
+	setfsgid(0);
 }
 
 /* A line; without its end. The limits of the topmost folder are lodge's. */
