@@ -157,6 +157,10 @@ hosts_up() {
 	find_programs
 	LG_LODGED_HERE=$LG_LODGED
 	LG_HOSTS_TAG=lgt$$
+	echo "${LG_SHARED_HOST:-0}" >"$BATS_FILE_TMPDIR/shared_host"
+	host_state | sort >"$BATS_FILE_TMPDIR/before"
+	# What is on one of them is not the other's.
+	export LG_SHARED_HOST=1
 	LG_HOLD=$BATS_FILE_TMPDIR/hold
 	export LG_LODGED_HERE LG_HOSTS_TAG LG_HOLD
 	export ASAN_OPTIONS=${ASAN_OPTIONS:-exitcode=99} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
@@ -228,7 +232,15 @@ hosts_down() {
 		ip netns delete "$(ns_of $n)" || bad=1
 	done
 	[ ! -e "$BATS_FILE_TMPDIR/made-run-sshd" ] || rmdir /run/sshd
+	LG_SHARED_HOST=$(<"$BATS_FILE_TMPDIR/shared_host")
+	wait_for 15 all_is_as_before || { diff "$BATS_FILE_TMPDIR/before" "$BATS_FILE_TMPDIR/after" >&2; bad=1; }
 	return $bad
+}
+
+# Of the machine that both are on. One that others use, too, says nothing.
+all_is_as_before() {
+	host_state | sort >"$BATS_FILE_TMPDIR/after"
+	[ "$LG_SHARED_HOST" = 1 ] || cmp -s "$BATS_FILE_TMPDIR/before" "$BATS_FILE_TMPDIR/after"
 }
 
 # At the end of a failed test, what both daemons said last.
