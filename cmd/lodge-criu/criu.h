@@ -89,6 +89,16 @@ typedef int (*tree_fn)(pid_t pid, void *arg);
 /** tree_each() - call @fn with each, init first; other than 0 ends it. -E2BIG: there are too many. */
 int tree_each(pid_t pid, tree_fn fn, void *arg);
 
+/**
+ * tree_number_in() - the process that the file @path of /proc is about, as the innermost namespace calls it
+ *
+ * 0: it has ended, or is not to be seen in there.
+ */
+pid_t tree_number_in(const char *path);
+
+/** tree_inside() - its number, or a thread's, as it calls itself; 0: it has ended */
+pid_t tree_inside(pid_t pid);
+
 /** tree_open() - the folder "fd", "task", ... of a process; -1: it has ended */
 int tree_open(pid_t pid, const char *what);
 
@@ -102,6 +112,25 @@ int settings_return(struct lg_err *err);
 
 /** settings_give() - to the restored one */
 int settings_give(struct lg_err *err);
+
+/* ---- clocks.c: what the time is in there ---- */
+
+/** clocks_note() - it was frozen just now: keep what its clocks say */
+int clocks_note(struct lg_err *err);
+
+/** clocks_stop() - of the images of a dump: let its clocks have stopped then */
+int clocks_stop(struct lg_err *err);
+
+/** clocks_give() - let the timers of the restored one expire at the time that they were set to */
+void clocks_give(void);
+
+/* ---- pidfds.c: by what programs know processes again ---- */
+
+/** pidfds_note() - put it beside the images; nothing of the container runs */
+int pidfds_note(struct lg_err *err);
+
+/** pidfds_give() - let the restored ones know what it is now */
+void pidfds_give(void);
 
 /* ---- heal.c ---- */
 

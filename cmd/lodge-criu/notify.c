@@ -121,6 +121,14 @@ static int sync_images(void)
 	return fsync(fd) < 0 ? lg_fail(&job.err, -errno, "write the images to the disk") : 0;
 }
 
+static int on_frozen(criu_notify_arg_t na)
+{
+	int r = clocks_note(&job.err);
+
+	(void)na;
+	return r < 0 ? r : pidfds_note(&job.err);
+}
+
 static int on_dumped(criu_notify_arg_t na)
 {
 	int r;
@@ -129,7 +137,9 @@ static int on_dumped(criu_notify_arg_t na)
 	job.again = job.tries + 1 < DUMP_TRIES && spawning_seen();
 	if (job.again)
 		return -EAGAIN;
-	r = lg_msg_get_u64(job.m, "sync", 0) ? sync_images() : 0;
+	r = clocks_stop(&job.err);
+	if (r == 0 && lg_msg_get_u64(job.m, "sync", 0))
+		r = sync_images();
 	return r < 0 ? r : hold();
 }
 
@@ -152,6 +162,10 @@ static int on_restored(criu_notify_arg_t na)
 {
 	int r = settings_give(&job.err);
 
+	if (r == 0) {
+		clocks_give();
+		pidfds_give();
+	}
 	if (r == 0)
 		r = inside_report(criu_get_orphan_pts_master_fd(), &job.err);
 
@@ -165,6 +179,7 @@ static const struct {
 	bool restores;
 	int (*run)(criu_notify_arg_t na);
 } points[] = {
+	{ "network-lock",		false,	on_frozen },
 	{ "post-dump",			false,	on_dumped },
 	{ "setup-namespaces",		true,	on_cloned },
 	{ "post-setup-namespaces",	true,	on_namespaces },

@@ -6,12 +6,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cmd/lodge-criu/criu.h"
 #include "lib/cleanup.h"
+#include "lib/file.h"
 
 #define PROCESSES_MAX 65536u
+#define STATUS_MAX 16384u
 
 struct tree {
 	tree_fn fn;
@@ -67,4 +71,26 @@ int tree_each(pid_t pid, tree_fn fn, void *arg)
 	struct tree t = { .fn = fn, .arg = arg };
 
 	return visit(&t, pid);
+}
+
+/* "NSpid:\t29469\t1": the last one. */
+pid_t tree_number_in(const char *path)
+{
+	lg_autofree char *text = NULL;
+	char *line, *last;
+
+	if (lg_file_read(AT_FDCWD, path, STATUS_MAX, &text, NULL, NULL) < 0 || !(line = strstr(text, "\nNSpid:")))
+		return 0;
+	line++;
+	line[strcspn(line, "\n")] = '\0';
+	last = strrchr(line, '\t');
+	return last ? (pid_t)strtol(last, NULL, 10) : 0;
+}
+
+pid_t tree_inside(pid_t pid)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	return tree_number_in(path);
 }

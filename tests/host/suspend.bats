@@ -612,3 +612,27 @@ Restoring completed successfully" "vzctl restore"
 	is "$status" 0 "stop: $output"
 	[[ $output != *kill* ]] || fail "it had to be killed: $output"
 }
+
+# One that is asked for a sign of life, and logind, which is by Debian.
+@test "debian-13: services that have a watchdog go on, and timers expire in time" {
+	need template debian-13
+	lodge create 341 --template debian-13 --memory 512M --feature checkpointable
+	lodge start --wait 341
+	in_ct 341 sh -c 'mkdir -p /run/systemd/system/systemd-logind.service.d &&
+		printf "[Service]\nWatchdogSec=20s\n" >/run/systemd/system/systemd-logind.service.d/50-test.conf &&
+		systemctl daemon-reload && systemctl restart systemd-logind'
+	local pid at
+	pid=$(in_ct 341 systemctl show -P MainPID systemd-logind)
+	lodge suspend 341
+	lodge resume 341
+	at=$(in_ct 341 date -d '+15 sec' '+%F %T')
+	in_ct 341 systemd-run --quiet --on-calendar="$at" --timer-property=AccuracySec=100ms touch /run/it-is-time
+	lodge suspend 341
+	sleep 17
+	lodge resume 341
+	# By what was left of it at the suspend it would be nearly that long from now.
+	wait_for 8 in_ct 341 test -e /run/it-is-time || fail "a timer of the wall clock is late"
+	sleep 24
+	is "$(in_ct 341 systemctl show -P MainPID,NRestarts systemd-logind | tr '\n' ' ')" "$pid 0 " "logind and its restarts"
+	is "$(in_ct 341 systemctl is-system-running)" running "systemd's word"
+}
