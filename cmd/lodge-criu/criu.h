@@ -132,6 +132,17 @@ int pidfds_note(struct lg_err *err);
 /** pidfds_give() - let the restored ones know what it is now */
 void pidfds_give(void);
 
+/* ---- threads.c: what the threads of the container are set to, and CRIU does not keep ---- */
+
+/** threads_note() - put it beside the images; nothing of it runs */
+int threads_note(struct lg_err *err);
+
+/** threads_give() - to the restored ones, before they run. Images without it are fine. */
+int threads_give(struct lg_err *err);
+
+/** threads_be_usual() - what CRIU makes inherits from us what threads have of which nothing was noted */
+void threads_be_usual(void);
+
 /* ---- heal.c ---- */
 
 /**

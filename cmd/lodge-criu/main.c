@@ -309,6 +309,7 @@ static int run(struct lg_err *err)
 	clock_gettime(CLOCK_MONOTONIC, &job.began);
 	if (job.restores) {
 		cancel_watch();
+		threads_be_usual();
 	} else {
 		cancel_init();
 		spare_from_oom();

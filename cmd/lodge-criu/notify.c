@@ -138,6 +138,8 @@ static int on_dumped(criu_notify_arg_t na)
 	if (job.again)
 		return -EAGAIN;
 	r = clocks_stop(&job.err);
+	if (r == 0)
+		r = threads_note(&job.err);
 	if (r == 0 && lg_msg_get_u64(job.m, "sync", 0))
 		r = sync_images();
 	return r < 0 ? r : hold();
@@ -166,6 +168,8 @@ static int on_restored(criu_notify_arg_t na)
 		clocks_give();
 		pidfds_give();
 	}
+	if (r == 0)
+		r = threads_give(&job.err);
 	if (r == 0)
 		r = inside_report(criu_get_orphan_pts_master_fd(), &job.err);
 

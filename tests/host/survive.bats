@@ -136,8 +136,10 @@ outside_survives() {
 @test "process-orphan: a subreaper and its orphan" { survives process-orphan; }
 @test "limits: setrlimit" { survives limits; }
 @test "scheduler: policy and nice" { survives scheduler; }
+@test "affinity: the CPUs that it and a thread may use" { survives affinity; }
 @test "chroot: root, working folder, umask" { survives chroot; }
 @test "prctl: name, dumpable, death signal and others" { survives prctl; }
+@test "timerslack: PR_SET_TIMERSLACK, of a thread, too" { survives timerslack; }
 @test "proc: OOM score, environment, command line, program" { survives proc; }
 @test "capabilities: all five sets" { survives capabilities; }
 @test "users: real, effective and saved ids, groups" { survives users; }

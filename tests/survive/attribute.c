@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* What a process is set to, and nobody but itself and its children would notice to be gone. */
@@ -87,40 +90,117 @@ static void scheduler_spoil(void)
 	setpriority(PRIO_PROCESS, 0, 8);
 }
 
-static cpu_set_t all_cpus, cpus;
+/*
+ * A second thread, whose values are its own: it sets them, sleeps until it is asked, and says whether they are
+ * still there.
+ */
+static struct {
+	pthread_t thread;
+	sem_t is_set, asked;
+	int (*set)(void), (*check)(void);
+	int result;
+} other;
 
-/* The last CPU that it may use, alone; where there is one only, nothing can be lost. */
+static void *other_body(void *arg)
+{
+	other.result = other.set();
+	sem_post(&other.is_set);
+	while (sem_wait(&other.asked) < 0)
+		;
+	if (other.result == 0)
+		other.result = other.check();
+	return arg;
+}
+
+static int other_start(int (*set)(void), int (*check)(void))
+{
+	other.set = set;
+	other.check = check;
+	sem_init(&other.is_set, 0, 0);
+	sem_init(&other.asked, 0, 0);
+	if (pthread_create(&other.thread, NULL, other_body, NULL) != 0)
+		return sv_fail("pthread_create");
+	while (sem_wait(&other.is_set) < 0)
+		;
+	return other.result;
+}
+
+static int other_ask(void)
+{
+	sem_post(&other.asked);
+	pthread_join(other.thread, NULL);
+	return other.result;
+}
+
+static cpu_set_t all_cpus, first_cpu, last_cpu, free_cpus;
+static pid_t unbound;
+
+static int bound_to(pid_t tid, const cpu_set_t *wanted)
+{
+	cpu_set_t now;
+
+	return sched_getaffinity(tid, sizeof(now), &now) == 0 && CPU_EQUAL(&now, wanted)
+		       ? 0
+		       : sv_fail("thread %d may use other CPUs", (int)tid);
+}
+
+static int bind_to(const cpu_set_t *set)
+{
+	return sched_setaffinity(0, sizeof(*set), set) < 0 ? sv_errno("sched_setaffinity") : 0;
+}
+
+static int bind_to_first(void)
+{
+	return bind_to(&first_cpu);
+}
+
+static int is_on_first(void)
+{
+	return bound_to(0, &first_cpu);
+}
+
+/* The last CPU that it may use, alone, the first for another thread; a child is as it was. Where there is one only, nothing
+ * can be lost. */
 static int affinity_setup(void)
 {
 	int last = -1;
 
 	if (sched_getaffinity(0, sizeof(all_cpus), &all_cpus) < 0)
 		return sv_errno("sched_getaffinity");
+	free_cpus = all_cpus;
 	for (int i = 0; i < CPU_SETSIZE; i++) {
-		if (CPU_ISSET(i, &all_cpus))
-			last = i;
+		if (!CPU_ISSET(i, &all_cpus))
+			continue;
+		if (last < 0)
+			CPU_SET(i, &first_cpu);
+		last = i;
 	}
-	CPU_ZERO(&cpus);
-	CPU_SET(last, &cpus);
-	return sched_setaffinity(0, sizeof(cpus), &cpus) < 0 ? sv_errno("sched_setaffinity")
-							     : 0;
+	CPU_SET(last, &last_cpu);
+	unbound = fork();
+	if (unbound == 0) {
+		for (;;)
+			pause();
+	}
+	if (unbound < 0 || bind_to(&last_cpu) < 0)
+		return sv_errno("a child");
+	return other_start(bind_to_first, is_on_first);
 }
 
 static int affinity_verify(void)
 {
-	cpu_set_t now;
+	int r = bound_to(0, &last_cpu) < 0 || bound_to(unbound, &free_cpus) < 0 ? -1 : 0;
 
-	return sched_getaffinity(0, sizeof(now), &now) == 0 && CPU_EQUAL(&now, &cpus)
-		       ? 0
-		       : sv_fail("it may use other CPUs");
+	kill(unbound, SIGKILL);
+	waitpid(unbound, NULL, 0);
+	return other_ask() < 0 ? -1 : r;
 }
 
 /* As a process that nobody bound; on a machine with one CPU, what is compared with. */
 static void affinity_spoil(void)
 {
-	sched_setaffinity(0, sizeof(all_cpus), &all_cpus);
-	if (CPU_EQUAL(&all_cpus, &cpus))
-		CPU_ZERO(&cpus);
+	bind_to(&all_cpus);
+	if (CPU_EQUAL(&all_cpus, &last_cpu))
+		CPU_ZERO(&last_cpu);
 }
 
 /* ---- file system: root, working folder, umask ------------------------------------- */
@@ -226,14 +306,28 @@ static void prctl_spoil(void)
 	sv_child_start(&stranger, prctl_body);
 }
 
+static int set_slack(void)
+{
+	return prctl(PR_SET_TIMERSLACK, 7) < 0 ? sv_errno("PR_SET_TIMERSLACK") : 0;
+}
+
+static int has_slack(void)
+{
+	return sv_same("PR_GET_TIMERSLACK of a thread", 7, prctl(PR_GET_TIMERSLACK));
+}
+
 static int slack_setup(void)
 {
-	return prctl(PR_SET_TIMERSLACK, 123456) < 0 ? sv_errno("PR_SET_TIMERSLACK") : 0;
+	if (prctl(PR_SET_TIMERSLACK, 123456) < 0)
+		return sv_errno("PR_SET_TIMERSLACK");
+	return other_start(set_slack, has_slack);
 }
 
 static int slack_verify(void)
 {
-	return sv_same("PR_GET_TIMERSLACK", 123456, prctl(PR_GET_TIMERSLACK));
+	int r = sv_same("PR_GET_TIMERSLACK", 123456, prctl(PR_GET_TIMERSLACK));
+
+	return other_ask() < 0 ? -1 : r;
 }
 
 static void slack_spoil(void)
@@ -297,10 +391,10 @@ static void personality_spoil(void)
 const struct sv_item sv_attribute_items[] = {
 	{ "limits", "setrlimit", limits_setup, limits_verify, limits_spoil, NULL, SV_KEPT },
 	{ "scheduler", "policy and nice", scheduler_setup, scheduler_verify, scheduler_spoil, NULL, SV_KEPT },
-	{ "affinity", "the CPUs that it may use", affinity_setup, affinity_verify, affinity_spoil, NULL, SV_LOST },
+	{ "affinity", "the CPUs that it and a thread may use", affinity_setup, affinity_verify, affinity_spoil, NULL, SV_KEPT },
 	{ "chroot", "root, working folder, umask", chroot_setup, chroot_verify, chroot_spoil, NULL, SV_KEPT },
 	{ "prctl", "name, dumpable, death signal and others", prctl_setup, prctl_verify, prctl_spoil, NULL, SV_KEPT },
-	{ "timerslack", "PR_SET_TIMERSLACK", slack_setup, slack_verify, slack_spoil, NULL, SV_LOST },
+	{ "timerslack", "PR_SET_TIMERSLACK, of a thread, too", slack_setup, slack_verify, slack_spoil, NULL, SV_KEPT },
 	{ "proc", "OOM score, environment, command line, program", proc_setup, proc_verify, proc_spoil, NULL, SV_KEPT },
 	{ "personality", "personality", personality_setup, personality_verify, personality_spoil, NULL, SV_LOST },
 	{ .name = NULL },
