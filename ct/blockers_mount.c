@@ -172,10 +172,13 @@ static bool has_file_system(const struct mounts *ms, const struct mount *of, con
 
 /*
  * What lodge itself mounted is its own business at a dump: lxcfs's files, device nodes (a tmpfs without a source,
- * ct/devices_live.c), and what is of a file system that is mounted outside as well.
+ * ct/devices_live.c), and what is of a file system that is mounted outside as well. All kept namespaces of a kernel are
+ * in one file system, whoever keeps them.
  */
 static bool is_lodges(const struct mounts *outside, const struct mount *m)
 {
+	if (strcmp(m->type, "nsfs") == 0)
+		return false;
 	return strcmp(m->type, "fuse.lxcfs") == 0 || has_file_system(outside, m, NULL) ||
 	       (strcmp(m->type, "tmpfs") == 0 && m->source && strcmp(m->source, "none") == 0 &&
 		strncmp(m->point, "/dev/", 5) == 0 && strcmp(m->root, "/") != 0);

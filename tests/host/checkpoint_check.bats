@@ -62,6 +62,20 @@ names() {
 	names 101 mntns ""
 }
 
+@test "a namespace that a mount keeps is named, also where the host keeps one itself" {
+	ct 101
+	put_helper 101 undumpable
+	local kept=$BATS_TEST_TMPDIR/ns
+	: >"$kept"
+	mount --bind /proc/self/ns/net "$kept"
+	become 101 nsfs
+	local found
+	found=$(kinds 101)
+	umount "$kept"
+	is "$found" namespace-mount "what is found of nsfs"
+	unbecome 101
+}
+
 @test "objects of the kernel that CRIU does not know are named" {
 	ct 101 --feature fuse,tun,io_uring,userfaultfd
 	put_helper 101 undumpable
