@@ -3,7 +3,7 @@
 #define LG_CT_BLOCKERS_H
 
 /*
- * What in a running container CRIU cannot dump: found from outside, before anything is touched.
+ * What in a running container CRIU cannot dump, or loses without a word: found from outside, before anything is touched.
  *
  * How it works: for each process its status, namespaces, descriptors and mappings are read in /proc, and its
  * sockets asked through copies of their descriptors; for each mount namespace the mounts, and the links
@@ -58,12 +58,21 @@ enum lg_blocker_kind {
 	LG_BLOCKER_LINK,
 	LG_BLOCKER_SESSION,
 	LG_BLOCKER_RAMFS,
+	LG_BLOCKER_ACCEPT_QUEUE,
+	LG_BLOCKER_SEMAPHORE,
+	LG_BLOCKER_PERSONALITY,
 	LG_BLOCKER_COUNT_,
+};
+
+enum lg_blocker_weight {
+	LG_BLOCKER_STOPS,	/* it cannot be dumped */
+	LG_BLOCKER_TOLD,	/* keeps nothing from being dumped, but is to be known */
+	LG_BLOCKER_LOST,	/* is dumped, and does not come back as it was; CRIU says nothing */
 };
 
 struct lg_blocker_row {
 	const char *name;	/* "user-namespace" */
-	bool note;		/* keeps nothing from being dumped, but is to be known */
+	enum lg_blocker_weight weight;
 	const char *reason;	/* "it is in a user namespace of its own" */
 	const char *remedy;
 };
@@ -98,7 +107,7 @@ struct lg_blockers {
 /**
  * lg_blockers_find() - call @fn with everything that is found, process by process
  *
- * Takes as long as the container is large (some milliseconds for ten processes), and 200 ms more where one
+ * Takes as long as the container is large (some milliseconds for ten processes), and up to 200 ms more where one
  * seems to hang: for a process of its own. Processes that come or end meanwhile may be missed.
  * Return: 0; an answer of @fn other than 0, which ends it; negative errno: something could not be looked
  * at, so that nothing is known.

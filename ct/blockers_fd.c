@@ -26,7 +26,6 @@ static const struct {
 	const char *begin;
 	enum lg_blocker_kind kind;	/* COUNT_: can be dumped */
 } objects[] = {
-	{ "anon_inode:[eventfd]", LG_BLOCKER_COUNT_ },
 	{ "anon_inode:[eventpoll]", LG_BLOCKER_COUNT_ },
 	{ "anon_inode:[signalfd]", LG_BLOCKER_COUNT_ },
 	{ "anon_inode:[timerfd]", LG_BLOCKER_COUNT_ },
@@ -62,6 +61,7 @@ static bool begins(const char *link, const char *with)
 struct fdinfo {
 	unsigned long flags;
 	pid_t pid;		/* of a pidfd; -1: it has ended */
+	bool semaphore;		/* of an eventfd; since Linux 6.5 it says so */
 };
 
 static bool read_fdinfo(int proc, int fd, struct fdinfo *ret)
@@ -76,6 +76,7 @@ static bool read_fdinfo(int proc, int fd, struct fdinfo *ret)
 		return false;
 	pid = strstr(text, "\nPid:");
 	ret->pid = pid ? (pid_t)strtol(pid + strlen("\nPid:"), NULL, 10) : -1;
+	ret->semaphore = strstr(text, "\neventfd-semaphore: 1") != NULL;
 	return true;
 }
 
@@ -97,6 +98,14 @@ static void look_at_pidfd(struct find *f, int proc, int fd)
 		find_note(f, LG_BLOCKER_THREAD_PIDFD, "descriptor %d", fd);
 	else if (info.pid > 0 && !find_task(f, info.pid))
 		find_note(f, LG_BLOCKER_FOREIGN_PIDFD, "descriptor %d", fd);
+}
+
+static void look_at_eventfd(struct find *f, int proc, int fd)
+{
+	struct fdinfo info;
+
+	if (read_fdinfo(proc, fd, &info) && info.semaphore)
+		find_note(f, LG_BLOCKER_SEMAPHORE, "descriptor %d", fd);
 }
 
 /* "net:[4026531840]" */
@@ -180,6 +189,8 @@ static int look_at_fd(struct find *f, const struct task *task, int proc, int fd)
 		look_at_pipe(f, proc, fd);
 	else if (begins(link, "anon_inode:[pidfd]") || begins(link, "pidfd:"))
 		look_at_pidfd(f, proc, fd);
+	else if (begins(link, "anon_inode:[eventfd]"))
+		look_at_eventfd(f, proc, fd);
 	else if (known >= 0)
 		note_object(f, known, fd, link);
 	else if (is_namespace(link))

@@ -6,6 +6,7 @@
 #include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "ct/blockers_find.h"
 #include "lib/cleanup.h"
@@ -21,6 +23,8 @@
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
+#define ACCEPT_MS 20u		/* who has not accepted a connection by then has it waiting */
+#define ACCEPT_STEP_MS 2u
 #define GROUP_WORDS 64u		/* of 32 netlink groups each */
 
 struct kind {
@@ -45,6 +49,34 @@ static int option(int fd, int level, int name)
 	return getsockopt(fd, level, name, &value, &len) < 0 ? -1 : value;
 }
 
+/* Of a socket that listens: how many connections it has not accepted. 0 of all others. */
+static unsigned int waiting(int sock)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(sock, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 || info.tcpi_state != TCP_LISTEN)
+		return 0;
+	return info.tcpi_unacked;
+}
+
+/*
+ * A busy server has one at any moment, and accepts it in the next: that is not told. Those that are half-made are none of them:
+ * their clients ask again.
+ */
+static void look_at_queue(struct find *f, int fd, int sock)
+{
+	const struct timespec step = { .tv_nsec = ACCEPT_STEP_MS * 1000000L };
+	unsigned int n = waiting(sock);
+
+	for (unsigned int ms = 0; n > 0 && ms < ACCEPT_MS; ms += ACCEPT_STEP_MS) {
+		nanosleep(&step, NULL);
+		n = waiting(sock);
+	}
+	if (n > 0)
+		find_note(f, LG_BLOCKER_ACCEPT_QUEUE, "descriptor %d: %u", fd, n);
+}
+
 static bool is_known_protocol(const struct kind *k)
 {
 	return k->type == SOCK_RAW || k->protocol == IPPROTO_IP || k->protocol == IPPROTO_TCP ||
@@ -67,6 +99,8 @@ static void look_at_inet(struct find *f, int fd, int sock, const struct kind *k)
 		note_protocol(f, fd, k->protocol);
 	else if (k->type == SOCK_DGRAM && option(sock, IPPROTO_UDP, UDP_CORK) > 0)
 		find_note(f, LG_BLOCKER_CORKED, "descriptor %d", fd);
+	else if (k->protocol == IPPROTO_TCP)
+		look_at_queue(f, fd, sock);
 }
 
 /*

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -18,7 +19,10 @@
 
 #define STATUS_MAX 16384u
 #define CGROUP_MAX 65536u
+#define NUMBER_MAX 32u
+#define PERSONALITY_ASK 0xffffffff
 #define HANGS_MS 200
+#define HANGS_STEP_MS 5
 #define STUCK_MAX 64
 
 static const struct {
@@ -187,9 +191,21 @@ static void note_tracer(struct find *f, const struct task *tracer)
 		find_note(f, LG_BLOCKER_TRACED, "by a process outside");
 }
 
+/* Of the first thread, which it set before it made a program of itself. What lodged has itself, the restored one has, too. */
+static void look_at_personality(struct find *f, int proc)
+{
+	lg_autofree char *text = NULL;
+	unsigned long is;
+
+	if (lg_file_read(proc, "personality", NUMBER_MAX, &text, NULL, NULL) < 0)
+		return;
+	is = strtoul(text, NULL, 16);
+	if (is != (unsigned int)personality(PERSONALITY_ASK))
+		find_note(f, LG_BLOCKER_PERSONALITY, "0x%lx", is);
+}
+
 int find_in_status(struct find *f, const struct task *task, int proc)
 {
-	(void)proc;
 	for (size_t i = 0; i < NS_COUNT; i++) {
 		ino_t own = task->ns[i];
 
@@ -202,6 +218,8 @@ int find_in_status(struct find *f, const struct task *task, int proc)
 		note_tracer(f, find_task(f, task->tracer));
 	if (task->state == 'Z' && task->threads > 1)
 		find_note(f, LG_BLOCKER_DEAD_LEADER, "threads that go on: %u", task->threads - 1);
+	if (task->state != 'Z')
+		look_at_personality(f, proc);
 	return 0;
 }
 
@@ -222,22 +240,37 @@ static size_t gather_stuck(const struct find *f, struct stuck *list, size_t max)
 	return n;
 }
 
-/* Everybody who reads a disk waits so for a moment: only who still does after a while hangs. */
+/* Who of them still waits stays in the list, with where it waits now. */
+static size_t keep_stuck(struct stuck *list, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct lg_stuck is;
+
+		if (lg_proc_stuck(list[i].task->pid, &is) == 1 && is.tid == list[i].was.tid)
+			list[kept++] = (struct stuck){ list[i].task, is };
+	}
+	return kept;
+}
+
+/*
+ * Everybody who reads a disk waits so for a moment: only who still does after a while hangs. Nearly always that moment is over
+ * at the first look.
+ */
 int find_hanging(struct find *f)
 {
-	const struct timespec a_while = { .tv_nsec = HANGS_MS * 1000000L };
+	const struct timespec step = { .tv_nsec = HANGS_STEP_MS * 1000000L };
 	struct stuck list[STUCK_MAX];
 	size_t n = gather_stuck(f, list, ARRAY_SIZE(list));
 	int r = 0;
 
-	if (n > 0)
-		nanosleep(&a_while, NULL);
+	for (unsigned int ms = 0; n > 0 && ms < HANGS_MS; ms += HANGS_STEP_MS) {
+		nanosleep(&step, NULL);
+		n = keep_stuck(list, n);
+	}
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		struct lg_stuck is;
-
-		if (lg_proc_stuck(list[i].task->pid, &is) != 1 || is.tid != list[i].was.tid)
-			continue;
-		find_note(f, LG_BLOCKER_HANGS, "in %s", is.where);
+		find_note(f, LG_BLOCKER_HANGS, "in %s", list[i].was.where);
 		r = find_tell(f, list[i].task);
 	}
 	return r;

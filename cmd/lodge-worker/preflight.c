@@ -59,7 +59,30 @@ static int compare(const json_t *source, const json_t *target, const json_t *nee
 	return 0;
 }
 
-static int check_processes(const char *socket, const char *id, json_t *blockers, struct lg_err *err)
+/* "process 87 (nginx of nginx.service)", as it is called here */
+static void who(const json_t *item, char *buf, size_t size)
+{
+	const char *process = lg_json_str(item, "process"), *unit = lg_json_str(item, "unit");
+
+	if (process)
+		snprintf(buf, size, "process %" PRId64 " (%s%s%s)", lg_json_int(item, "pid", 0), process,
+			 unit ? " of " : "", unit ? unit : "");
+	else
+		snprintf(buf, size, "the container");
+}
+
+static void add_found(json_t *list, const json_t *item, const char *verdict)
+{
+	const char *reason = lg_json_str(item, "reason");
+	char name[200], text[500];
+
+	who(item, name, sizeof(name));
+	snprintf(text, sizeof(text), "%s%s: %s", name, verdict, reason ? reason : "");
+	add(list, text, lg_json_str(item, "remedy"));
+}
+
+static int check_processes(const char *socket, const char *id, json_t *blockers, json_t *notes,
+			   struct lg_err *err)
 {
 	lg_autojson json_t *answer = NULL;
 	json_t *item;
@@ -68,16 +91,11 @@ static int check_processes(const char *socket, const char *id, json_t *blockers,
 
 	if (r < 0)
 		return r;
-	json_array_foreach(json_object_get(answer, "blockers"), i, item) {
-		const char *process = lg_json_str(item, "process"), *unit = lg_json_str(item, "unit");
-		const char *reason = lg_json_str(item, "reason");
-		char text[500];
-
-		snprintf(text, sizeof(text), "process %" PRId64 " (%s%s%s) cannot be moved: %s",
-			 lg_json_int(item, "pid", 0), process ? process : "?", unit ? " of " : "",
-			 unit ? unit : "", reason ? reason : "");
-		add(blockers, text, lg_json_str(item, "remedy"));
-	}
+	json_array_foreach(json_object_get(answer, "blockers"), i, item)
+		add_found(blockers, item, " cannot be moved");
+	json_array_foreach(json_object_get(answer, "notes"), i, item)
+		if (lg_json_bool(item, "lost", false))
+			add_found(notes, item, " does not come back as it is");
 	return 0;
 }
 
@@ -101,5 +119,5 @@ int preflight(const char *socket, const struct wire *w, uint32_t ctid, uint32_t 
 	if (r == 0)
 		r = compare(json_object_get(ours, "facts"), json_object_get(theirs, "facts"), needs, blockers,
 			    notes, err);
-	return r == 0 && live ? check_processes(socket, id, blockers, err) : r;
+	return r == 0 && live ? check_processes(socket, id, blockers, notes, err) : r;
 }

@@ -42,10 +42,26 @@ static void print_one(size_t nr, const json_t *b)
 	text_wrap(stdout, 7, 7, text_safe(line));
 }
 
+/* Those that are @lost, or the others. */
+static void print_notes(const json_t *notes, bool lost, const char *title)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < json_array_size(notes); i++) {
+		const json_t *note = json_array_get(notes, i);
+
+		if (lg_json_bool(note, "lost", false) != lost)
+			continue;
+		if (!any)
+			puts(title);
+		any = true;
+		print_one(0, note);
+	}
+}
+
 static void print(const json_t *answer)
 {
 	const json_t *blockers = json_object_get(answer, "blockers");
-	const json_t *notes = json_object_get(answer, "notes");
 	size_t n = json_array_size(blockers);
 	char label[LABEL_MAX];
 
@@ -57,10 +73,8 @@ static void print(const json_t *answer)
 		printf("%s cannot be checkpointed:\n\n", label);
 	for (size_t i = 0; i < n; i++)
 		print_one(i + 1, json_array_get(blockers, i));
-	if (json_array_size(notes) > 0)
-		puts("\nTo be known:");
-	for (size_t i = 0; i < json_array_size(notes); i++)
-		print_one(0, json_array_get(notes, i));
+	print_notes(json_object_get(answer, "notes"), true, "\nWill not come back:");
+	print_notes(json_object_get(answer, "notes"), false, "\nTo be known:");
 }
 
 static int run(struct cli *cli)
@@ -93,7 +107,8 @@ const struct verb verb_checkpoint = {
 	.help = "say what in a container cannot be suspended or moved",
 	.more = "Each process that CRIU cannot dump is named, with its systemd unit, the reason and what may "
 		"be done; nothing is touched. The exit status is 16 where there is one. What is "
-		"only to be known, like sessions from outside that will be ended, stands below. "
+		"only to be known, like sessions from outside that will be ended, stands below, and so does "
+		"what will not come back as it is, which CRIU itself would not say. "
 		"Containers with --feature checkpointable have few of them.",
 	.group = VERBS_LOOK,
 	.opts = opts,

@@ -12,6 +12,9 @@
 #include "lib/json.h"
 
 #define BLOCKERS_MAX 2000u	/* of one answer */
+#define WHO_MAX 160
+#define LOSSES_TOLD 3u		/* in one line */
+#define LOSSES_MAX 440u		/* bytes of them */
 
 struct check {
 	struct checkpoint_report report;
@@ -47,7 +50,7 @@ static void take_blocker(struct check *c, char *text)
 	    lg_blocker_by_name(kind) == LG_BLOCKER_COUNT_)
 		return;
 	row = &lg_blocker_rows[lg_blocker_by_name(kind)];
-	list = row->note ? c->report.notes : c->report.blockers;
+	list = row->weight == LG_BLOCKER_STOPS ? c->report.blockers : c->report.notes;
 	if (json_array_size(list) >= BLOCKERS_MAX)
 		return;
 	obj = json_pack("{s:s, s:i, s:s, s:s}", "kind", kind, "count", (int)count, "reason",
@@ -57,6 +60,8 @@ static void take_blocker(struct check *c, char *text)
 	put_text(obj, "process", process);
 	put_text(obj, "unit", unit);
 	put_text(obj, "what", text);
+	if (row->weight == LG_BLOCKER_LOST)
+		json_object_set_new(obj, "lost", json_true());
 	json_array_append_new(list, obj);
 }
 
@@ -114,24 +119,53 @@ int checkpoint_check(struct instance *ct, checkpoint_checked_fn done, void *arg,
 	return r;
 }
 
+/* "process 87 (nginx of nginx.service): "; of the container as a whole nothing. */
+static const char *who_of(const json_t *b, char buf[WHO_MAX])
+{
+	const char *process = lg_json_str(b, "process"), *unit = lg_json_str(b, "unit");
+
+	*buf = '\0';
+	if (process)
+		snprintf(buf, WHO_MAX, "process %d (%s%s%s): ", (int)lg_json_int(b, "inside_pid", 0), process,
+			 unit ? " of " : "", unit ? unit : "");
+	return buf;
+}
+
 int checkpoint_refuse(const struct instance *ct, const struct checkpoint_report *report,
 		      struct lg_err *err)
 {
 	size_t more = json_array_size(report->blockers) - 1;
 	const json_t *b = json_array_get(report->blockers, 0);
-	const char *process = lg_json_str(b, "process"), *unit = lg_json_str(b, "unit");
-	char who[160] = "", others[80] = "";
+	char who[WHO_MAX], others[40] = "";
 
-	if (process)
-		snprintf(who, sizeof(who), "process %d (%s%s%s): ",
-			 (int)lg_json_int(b, "inside_pid", 0), process, unit ? " of " : "",
-			 unit ? unit : "");
 	if (more > 0)
-		snprintf(others, sizeof(others), ", and %zu more", more);
-	return lg_refuse(err, -EBUSY, LG_EXIT_CHKPNT,
-			 "%s cannot be checkpointed: %s%s%s: `lodge checkpoint --check %u` names "
-			 "all and what to do", instance_label(ct), who, lg_json_str(b, "reason"),
-			 others, ct->ctid);
+		snprintf(others, sizeof(others), " (%zu more)", more);
+	return lg_refuse(err, -EBUSY, LG_EXIT_CHKPNT, "%s%s: %s; `lodge checkpoint --check %u` shows all%s",
+			 who_of(b, who), lg_json_str(b, "reason"), lg_json_str(b, "remedy"), ct->ctid, others);
+}
+
+static void add_loss(char text[LOSSES_MAX], const json_t *note)
+{
+	size_t len = strlen(text);
+	char who[WHO_MAX];
+
+	snprintf(text + len, LOSSES_MAX - len, "%s%s%s", len ? "; " : "", who_of(note, who), lg_json_str(note, "reason"));
+}
+
+/* A process that has many of a kind is one thing. */
+json_t *checkpoint_losses(const struct instance *ct, const struct checkpoint_report *report)
+{
+	char text[LOSSES_MAX] = "", more[40] = "";
+	size_t n = 0, i;
+	json_t *note;
+
+	json_array_foreach(report->notes, i, note)
+		if (lg_json_bool(note, "lost", false) && n++ < LOSSES_TOLD)
+			add_loss(text, note);
+	if (n > LOSSES_TOLD)
+		snprintf(more, sizeof(more), "; and %zu more", n - LOSSES_TOLD);
+	return n == 0 ? NULL : json_sprintf("%zu thing%s will not come back: %s%s (`lodge checkpoint --check %u` "
+					    "names them while it runs)", n, n == 1 ? "" : "s", text, more, ct->ctid);
 }
 
 /* ---- the API ---- */

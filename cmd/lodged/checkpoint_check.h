@@ -25,10 +25,13 @@ typedef void (*checkpoint_checked_fn)(int r, const struct lg_err *err,
 int checkpoint_check(struct instance *ct, checkpoint_checked_fn done, void *arg, struct lg_err *err);
 
 /**
- * checkpoint_refuse() - one line of a report with blockers: the first of them, and how many more there are
+ * checkpoint_refuse() - one line of a report with blockers: the first of them, what to do, and how many more there are
  * Return: -EBUSY with LG_EXIT_CHKPNT.
  */
 int checkpoint_refuse(const struct instance *ct, const struct checkpoint_report *report,
 		      struct lg_err *err);
+
+/** checkpoint_losses() - one line, a JSON text, about what a checkpoint does not bring back; NULL: there is nothing. */
+json_t *checkpoint_losses(const struct instance *ct, const struct checkpoint_report *report);
 
 #endif

@@ -135,6 +135,34 @@ names() {
 	is "$(kinds 101 notes)" ramfs "notes"
 }
 
+@test "what CRIU loses without a word is told, with its process and the remedy, and stops nothing" {
+	ct 101
+	put_helper 101 undumpable
+	local kind
+	while read -r kind word; do
+		become 101 "$kind"
+		is "$(kinds 101 notes)" "$word" "notes of $kind"
+		run -0 lodge checkpoint --check 101
+		unbecome 101
+	done <<-END
+		unaccepted accept-queue
+		personality personality
+		eventfd
+	END
+	# Linux 6.5 and newer say which eventfd is one.
+	become 101 semaphore
+	local pid
+	pid=$(pidof undumpable)
+	if grep -q '^eventfd-semaphore:' /proc/"${pid%% *}"/fdinfo/3; then
+		is "$(kinds 101 notes)" eventfd-semaphore "notes of a semaphore"
+		run -0 lodge checkpoint --check 101
+		like "$output" '^101 can be checkpointed' "the first line"
+		like "$output" 'Will not come back:.*undumpable \(process [0-9]+, here [0-9]+\): it has an eventfd' "its line"
+		is "$(lodge checkpoint --check 101 --json | jq -c '[.notes[] | .lost]')" '[true]' "as JSON"
+	fi
+	unbecome 101
+}
+
 @test "what does not run, or is not there, cannot be looked at; without --check nothing is done" {
 	lodge create 101 --template busybox >/dev/null
 	refused 31 '101 is not running' lodge checkpoint --check 101

@@ -20,8 +20,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -286,6 +288,30 @@ static int bound_ns(long unused)
 	return mkstemp(path) < 0 ? -1 : mount("/proc/self/ns/net", path, NULL, MS_BIND, NULL);
 }
 
+/* Connected to itself, and never accepted. */
+static int unaccepted(long unused)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int fd = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t len = sizeof(addr);
+
+	(void)unused;
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 5) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
+		return -1;
+	return connect(client, (struct sockaddr *)&addr, sizeof(addr));
+}
+
+static int event(long flags)
+{
+	return eventfd(1, (int)flags);
+}
+
+static int be_a(long persona)
+{
+	return personality((unsigned long)persona);
+}
+
 /* clang-format off */
 static const struct kind {
 	const char *name;
@@ -336,6 +362,10 @@ static const struct kind {
 	{ "tmpfs",	 mounted, (long)"tmpfs" },
 	{ "fuse",	 mounted, (long)"fuse" },
 	{ "nsfs",	 bound_ns, 0 },
+	{ "unaccepted",	 unaccepted, 0 },
+	{ "semaphore",	 event, EFD_SEMAPHORE },
+	{ "eventfd",	 event, 0 },
+	{ "personality", be_a, ADDR_NO_RANDOMIZE },
 };
 /* clang-format on */
 

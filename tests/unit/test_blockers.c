@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -247,6 +249,43 @@ static int socket_file(void)
 	return r;
 }
 
+static int semaphore(void)
+{
+	return eventfd(1, EFD_SEMAPHORE);
+}
+
+static int plain_eventfd(void)
+{
+	return eventfd(1, 0);
+}
+
+static int listening(bool connected)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int fd = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t len = sizeof(addr);
+
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 5) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
+		return -1;
+	return connected ? connect(client, (struct sockaddr *)&addr, sizeof(addr)) : close(client);
+}
+
+static int full_queue(void)
+{
+	return listening(true);
+}
+
+static int empty_queue(void)
+{
+	return listening(false);
+}
+
+static int other_personality(void)
+{
+	return personality(ADDR_NO_RANDOMIZE | SHORT_INODE);
+}
+
 #define NOTHING LG_BLOCKER_COUNT_
 
 /* clang-format off */
@@ -270,6 +309,11 @@ static const struct {
 	{ foreign_pidfd, LG_BLOCKER_FOREIGN_PIDFD, 1, "descriptor " },
 	{ landlock,	 LG_BLOCKER_ANON_FILE, 1, "descriptor " },
 	{ socket_file,	 LG_BLOCKER_PATH_SOCKET, 1, "descriptor " },
+	{ semaphore,	 LG_BLOCKER_SEMAPHORE, 1, "descriptor " },
+	{ plain_eventfd, NOTHING, 0, "" },
+	{ full_queue,	 LG_BLOCKER_ACCEPT_QUEUE, 1, "descriptor " },
+	{ empty_queue,	 NOTHING, 0, "" },
+	{ other_personality, LG_BLOCKER_PERSONALITY, 1, "0x1040000" },
 };
 /* clang-format on */
 
@@ -330,7 +374,7 @@ START_TEST(a_session_from_outside_is_only_noted)
 	ck_assert_msg(lg_blockers_find(&of, keep, NULL, &err) == 0, "%s", err.msg);
 	ck_assert_ptr_nonnull(of_other(LG_BLOCKER_SESSION));
 	ck_assert_ptr_null(of_other(LG_BLOCKER_PACKET_PIPE));
-	ck_assert(lg_blocker_rows[LG_BLOCKER_SESSION].note);
+	ck_assert_int_eq(lg_blocker_rows[LG_BLOCKER_SESSION].weight, LG_BLOCKER_TOLD);
 }
 END_TEST
 
