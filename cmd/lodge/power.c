@@ -320,7 +320,8 @@ const struct verb verb_suspend = {
 	.alias = "chkpnt",
 	.help = "write running containers to disk, with memory, connections and all",
 	.more = "`resume` continues them where they were, also after a reboot of the host. When it fails they run "
-		"on. A dump file is for root alone, with a checksum, and encrypted where CHECKPOINT_KEY in lodge.conf "
+		"on; what cannot be suspended (`lodge checkpoint --check`) is found before anything is touched, and what will "
+		"not come back as it was is told. A dump file is for root alone, with a checksum, and encrypted where CHECKPOINT_KEY in lodge.conf "
 		"names a key; with it and a copy of the container's files it can be resumed elsewhere. Of one that is "
 		"suspended already --dumpfile moves the images there.",
 	.opts = suspend_opts,

@@ -41,6 +41,14 @@ void vz_warn(const char *fmt, ...)
 	fprintf(stderr, "WARNING: %s\n", text_safe(text));
 }
 
+void vz_warnings(const json_t *answer)
+{
+	const json_t *texts = json_object_get(answer, "warnings");
+
+	for (size_t i = 0; i < json_array_size(texts); i++)
+		vz_warn("%s", json_string_value(json_array_get(texts, i)));
+}
+
 int vz_refuse(const struct vz *vz, int exit_code, const char *fmt, ...)
 {
 	char text[400];

@@ -43,6 +43,9 @@ void vz_say(const struct vz *vz, const char *fmt, ...) __attribute__((format(pri
 /** vz_warn() - "WARNING: ..." on stderr. */
 void vz_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/** vz_warnings() - those of an answer */
+void vz_warnings(const json_t *answer);
+
 /** vz_refuse() - an error in vzctl's own words. Return: -EINVAL, with cli->err. */
 int vz_refuse(const struct vz *vz, int exit_code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -197,9 +197,7 @@ static int change(const struct vz *vz, struct vz_wish *w)
 			      "file!\n", stderr);
 		return r;
 	}
-	for (size_t i = 0; i < json_array_size(json_object_get(answer, "warnings")); i++)
-		vz_warn("%s", json_string_value(json_array_get(
-				      json_object_get(answer, "warnings"), i)));
+	vz_warnings(answer);
 	path = lg_json_str(json_object_get(answer, "instance"), "conf_path");
 	if (w->save)
 		vz_say(vz, "CT configuration saved to %s", path ? path : "its file");

@@ -60,19 +60,21 @@ static void stages(const struct vz *vz, const char *const *names)
 static int do_chkpnt(const struct vz *vz, const struct args *args)
 {
 	static const char *const names[] = { "suspend", "dump", "kill", NULL };
+	lg_autojson json_t *answer = NULL;
 	json_t *params = file_params(args);
 	int r;
 
 	if (!params)
 		return vz_refuse(vz, LG_EXIT_BAD_VALUE, "Invalid dump file name");
 	vz_say(vz, "Setting up checkpoint...");
-	r = vz_call(vz, "Suspend", params, NULL);
+	r = vz_call(vz, "Suspend", params, &answer);
 	if (r < 0) {
 		if (vz->cli->err.exit_code == 0)
 			vz->cli->err.exit_code = LG_EXIT_CHKPNT;
 		fputs("Checkpointing failed\n", stderr);
 		return r;
 	}
+	vz_warnings(answer);
 	if (vz->running)
 		stages(vz, names);
 	vz_say(vz, "Checkpointing completed successfully");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * How a suspend goes: the sessions from outside end, the shim lends the root, lodge-criu has CRIU write everything
+ * How a suspend goes: a worker looks for what CRIU cannot dump, and where there is something nothing else happens. Then
+ * the sessions from outside end, the shim lends the root, lodge-criu has CRIU write everything
  * into VAR/checkpoint/ID, and while nothing in the container runs that is declared complete. Only then is it let
  * die. Until that word the container runs on whatever happens: when CRIU fails, when it or lodge-criu is killed, when lodged is.
  *
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/lodged/checkpoint_check.h"
 #include "cmd/lodged/criu.h"
 #include "cmd/lodged/dumpfile.h"
 #include "cmd/lodged/lodged.h"
@@ -29,6 +31,7 @@
 #define HOST_DOWN_TIMEOUT_S 300u	/* a stop may have to follow before the host gives up on both */
 
 struct suspend {
+	struct checking *checking;	/* the look at what is in the way; the callback's own */
 	int images;
 	struct criu_job *job;
 	bool committed;		/* GO was said: it does not run any more */
@@ -63,6 +66,8 @@ static void failed(struct op *op, struct lg_err *err)
 	runtime_save(op->ct, NULL, NULL);
 	lg_within(err, err->code, "suspend %s", instance_label(op->ct));
 	err->exit_code = LG_EXIT_CHKPNT;
+	json_decref(op->answer);
+	op->answer = NULL;
 	if (op->host_down && op->ct->state == STATE_RUNNING) {
 		lg_log(LG_LOG_WARN, "%s: it is stopped instead", err->msg);
 		op_progress(op, "%s: stopping it instead", err->msg);
@@ -72,7 +77,7 @@ static void failed(struct op *op, struct lg_err *err)
 	if (op->as_stop) {
 		struct lg_err why = *err;
 
-		lg_refuse(err, why.code, why.exit_code, "%.300s; `lodge stop --stop-mode stop %u` shuts it down",
+		lg_refuse(err, why.code, why.exit_code, "%.420s; `lodge stop --stop-mode stop %u` shuts it down",
 			  why.msg, op->ct->ctid);
 	}
 	op_fail(op, err);
@@ -203,13 +208,30 @@ void suspend_lent(struct instance *ct, struct lg_msg *m)
 	lg_close(root);
 }
 
+/* Its init had its own reasons, before CRIU had begun. */
+static void ended_by_itself(struct op *op)
+{
+	struct lg_err err = { 0 };
+
+	forget(op);
+	checkpoint_remove(op->ct);
+	if (op->as_stop) {
+		op_end(op, json_pack("{s:b, s:b, s:b}", "was_running", 1, "killed", 0, "suspended", 0));
+		return;
+	}
+	lg_refuse(&err, -ESRCH, LG_EXIT_CHKPNT, "suspend %s: it has ended by itself meanwhile", instance_label(op->ct));
+	op_fail(op, &err);
+}
+
 void suspend_over(struct op *op)
 {
 	struct suspend *s = op->arg;
 
 	s->gone = true;
-	if (!s->job)
+	if (!s->job && s->committed)
 		suspended(op);
+	else if (!s->job)
+		ended_by_itself(op);
 }
 
 static int timed_out(sd_event_source *src, uint64_t usec, void *arg)
@@ -245,7 +267,80 @@ static int ask_shim(struct op *op, struct lg_err *err)
 	return r < 0 ? lg_fail(err, r, "speak to the shim") : 0;
 }
 
-static int begin(struct op *op, struct lg_err *err)
+/* Nothing is in the way: from here on the container notices. */
+static void begin(struct op *op)
+{
+	struct suspend *s = op->arg;
+	struct lg_err err = { 0 };
+	int r = checkpoint_begin(op->ct, &s->images, &err);
+
+	if (r == 0)
+		r = runtime_save(op->ct, "suspend", &err);
+	if (r == 0)
+		r = ask_shim(op, &err);
+	if (r < 0)
+		failed(op, &err);
+}
+
+struct checking {
+	struct daemon *d;
+	uint32_t ctid;
+};
+
+/* The operation that waits for this look; NULL: it is over by now. */
+static struct op *op_of(const struct checking *c)
+{
+	const struct instance *ct = instance_by_ctid(c->d, c->ctid);
+	struct op *op = ct ? ct->op : NULL;
+	struct suspend *s = op && op->then == suspend_over ? op->arg : NULL;
+
+	return s && s->checking == c ? op : NULL;
+}
+
+/* A look that failed says nothing about the container: CRIU will. */
+static void checked(int r, const struct lg_err *err, const struct checkpoint_report *report, void *arg)
+{
+	struct checking *c = arg;
+	struct op *op = op_of(c);
+	struct lg_err why = { 0 };
+	json_t *losses;
+
+	free(c);
+	if (!op)
+		return;
+	((struct suspend *)op->arg)->checking = NULL;
+	if (r < 0) {
+		lg_log(LG_LOG_WARN, "%s: cannot look what is in the way of its suspend: %s", instance_label(op->ct),
+		       err->msg);
+	} else if (json_array_size(report->blockers) > 0) {
+		checkpoint_refuse(op->ct, report, &why);
+		failed(op, &why);
+		return;
+	} else if ((losses = checkpoint_losses(op->ct, report))) {
+		lg_log(LG_LOG_WARN, "suspend %s: %s", instance_label(op->ct), json_string_value(losses));
+		op->answer = json_pack("{s:[o]}", "warnings", losses);
+	}
+	begin(op);
+}
+
+static int check(struct op *op, struct lg_err *err)
+{
+	struct suspend *s = op->arg;
+	struct checking *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return lg_fail(err, -ENOMEM, "suspend");
+	*c = (struct checking){ op->ct->d, op->ct->ctid };
+	r = checkpoint_check(op->ct, checked, c, err);
+	if (r < 0)
+		free(c);
+	else
+		s->checking = c;
+	return r;
+}
+
+static int prepare(struct op *op, struct lg_err *err)
 {
 	struct suspend *s = calloc(1, sizeof(*s));
 	const char *program;
@@ -261,13 +356,7 @@ static int begin(struct op *op, struct lg_err *err)
 			      "cannot be suspended: switch it off and restart it first");
 	if (r == 0)
 		r = dumpfile_room(op->ct, op->file, err);
-	if (r == 0)
-		r = checkpoint_begin(op->ct, &s->images, err);
-	if (r == 0)
-		r = runtime_save(op->ct, "suspend", err);
-	if (r == 0)
-		r = ask_shim(op, err);
-	return r;
+	return r == 0 ? check(op, err) : r;
 }
 
 void suspend_begin(struct op *op)
@@ -276,7 +365,7 @@ void suspend_begin(struct op *op)
 
 	op->then = suspend_over;
 	op_timer(op, time_of(op), timed_out);
-	if (begin(op, &err) < 0)
+	if (prepare(op, &err) < 0)
 		failed(op, &err);
 }
 

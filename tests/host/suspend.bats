@@ -146,6 +146,56 @@ log_lines() {
 	like "$(<"$BATS_TEST_TMPDIR/out")" 'ended because 303 is being suspended' "what the session says"
 }
 
+@test "what cannot be dumped is found before anything is touched: the session goes on, the line says what to do" {
+	ct 308
+	put_helper 308 undumpable
+	counts 308
+	local count before session pid
+	count=$(count_of 308)
+	in_ct 308 sh -c 'setsid undumpable utsns </dev/null >/run/ready 2>&1 &'
+	wait_for 10 in_ct 308 test -s /run/ready
+	pid=$(in_ct 308 pidof undumpable)
+	mkfifo "$BATS_TEST_TMPDIR/in"
+	lodge exec 308 -- sh -c 'echo begins; read -r line; echo "read $line"' <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	session=$!
+	exec 8>"$BATS_TEST_TMPDIR/in"
+	wait_for 10 grep -q begins "$BATS_TEST_TMPDIR/out"
+	before=$(find "$LG_VAR/checkpoint" "$LG_VAR/log" -newer "$BATS_TEST_TMPDIR/in" 2>/dev/null | wc -l)
+	refused 16 "suspend 308: process $pid \(undumpable\): it is in a uts namespace.*checkpointable.*checkpoint --check 308. shows all" \
+		lodge suspend 308
+	refused 16 "suspend 308: process $pid .*shows all; .lodge stop --stop-mode stop 308. shuts it down" \
+		lodge stop --stop-mode suspend 308
+	run -16 vzctl chkpnt 308
+	like "$output" "process $pid \(undumpable\): it is in a uts namespace" "vzctl's line"
+	is "$(find "$LG_VAR/checkpoint" "$LG_VAR/log" -newer "$BATS_TEST_TMPDIR/in" 2>/dev/null | wc -l)" "$before" \
+		"what CRIU has written"
+	state_is 308 running
+	echo word >&8
+	exec 8>&-
+	ended $session
+	is "$ENDED" 0 "the session"
+	is "$(tail -n 1 "$BATS_TEST_TMPDIR/out")" "read word" "what it says"
+	goes_on 308 "$count"
+	lodge stop --host-down --stop-mode suspend 308
+	state_is 308 stopped
+}
+
+@test "what will not come back is told in one line, and stops nothing" {
+	ct 307
+	put_helper 307 undumpable
+	run -0 --separate-stderr lodge suspend 307
+	[[ $stderr != *"not come back"* ]] || fail "there is nothing: $stderr"
+	lodge resume 307
+	in_ct 307 sh -c 'setsid undumpable personality </dev/null >/run/ready 2>&1 &'
+	wait_for 10 in_ct 307 test -s /run/ready
+	run -0 --separate-stderr lodge suspend 307
+	like "$stderr" 'warning: 1 thing will not come back: process [0-9]+ \(undumpable\): it has a personality.*checkpoint --check 307' \
+		"what is told"
+	state_is 307 suspended
+	lodge resume 307
+	state_is 307 running
+}
+
 @test "a connection from outside lives through it" {
 	ct 304 --ip auto
 	in_ct 304 sh -c '(setsid nc -l -p 7 -e cat </dev/null >/dev/null 2>&1 &)'
