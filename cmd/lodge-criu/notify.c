@@ -37,8 +37,8 @@ static uint64_t since_begin_us(void)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)(now.tv_sec - job.began.tv_sec) * 1000000u +
-	       (uint64_t)(now.tv_nsec - job.began.tv_nsec) / 1000u;
+	/* The nanoseconds of now may be the smaller ones. */
+	return (uint64_t)((now.tv_sec - job.began.tv_sec) * 1000000 + (now.tv_nsec - job.began.tv_nsec) / 1000);
 }
 
 static int say_held(void)
