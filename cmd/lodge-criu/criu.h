@@ -143,6 +143,11 @@ int threads_give(struct lg_err *err);
 /** threads_be_usual() - what CRIU makes inherits from us what threads have of which nothing was noted */
 void threads_be_usual(void);
 
+/* ---- wipe.c ---- */
+
+/** wipe_note() - let the images say which memory a child finds empty; everything is frozen */
+int wipe_note(struct lg_err *err);
+
 /* ---- heal.c ---- */
 
 /**

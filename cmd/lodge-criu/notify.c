@@ -140,6 +140,8 @@ static int on_dumped(criu_notify_arg_t na)
 	r = clocks_stop(&job.err);
 	if (r == 0)
 		r = threads_note(&job.err);
+	if (r == 0)
+		r = wipe_note(&job.err);
 	if (r == 0 && lg_msg_get_u64(job.m, "sync", 0))
 		r = sync_images();
 	return r < 0 ? r : hold();

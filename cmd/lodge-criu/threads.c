@@ -30,7 +30,6 @@
 
 #define FILE_NAME "lodge.threads"
 #define FILE_MAX (8u << 20)
-#define STATUS_MAX 16384u
 #define NUMBER_MAX 32u
 #define SLACK_DEFAULT_NS 50000u		/* the kernel's own, for who asked for nothing */
 #define UNBOUND "-"
@@ -49,19 +48,6 @@ static int read_proc(pid_t tid, const char *name, size_t max, char **ret)
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", (int)tid, name);
 	return lg_file_read(AT_FDCWD, path, max, ret, NULL, NULL);
-}
-
-/* "NSpid:\t29469\t1": the last one is how it calls itself. 0: it has ended. */
-static pid_t inside_of(pid_t tid)
-{
-	lg_autofree char *text = NULL;
-	char *line;
-
-	if (read_proc(tid, "status", STATUS_MAX, &text) < 0 || !(line = strstr(text, "\nNSpid:")))
-		return 0;
-	line++;
-	line[strcspn(line, "\n")] = '\0';
-	return (pid_t)strtol(strrchr(line, '\t') ? strrchr(line, '\t') : "0", NULL, 10);
 }
 
 static int affinity_of(pid_t tid, struct lg_bits *ret)
@@ -133,7 +119,7 @@ static int note_thread(struct notes *n, pid_t tid, const struct lg_bits *usual)
 	uint64_t slack = slack_of(tid);
 	struct lg_bits bound;
 	bool is = is_bound(n, tid, usual, &bound);
-	pid_t inside = slack || is ? inside_of(tid) : 0;
+	pid_t inside = slack || is ? tree_inside(tid) : 0;
 
 	if (inside <= 0)
 		return 0;
@@ -270,7 +256,7 @@ static int set_slack(pid_t tid, uint64_t slack)
 static int give_thread(pid_t tid, void *arg)
 {
 	const struct list *list = arg;
-	struct noted key = { .tid = inside_of(tid) };
+	struct noted key = { .tid = tree_inside(tid) };
 	const struct noted *is = bsearch(&key, list->of, list->n, sizeof(key), by_tid);
 	int r = is && is->bound ? bind_to(tid, is->cpus) : 0;
 

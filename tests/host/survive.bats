@@ -158,6 +158,7 @@ outside_survives() {
 @test "memory-growing: MAP_GROWSDOWN" { survives memory-growing; }
 @test "memory-file: a private mapping of a file, one page changed" { survives memory-file; }
 @test "memory-dontfork: MADV_DONTFORK" { survives memory-dontfork; }
+@test "memory-wipeonfork: MADV_WIPEONFORK" { survives memory-wipeonfork; }
 @test "mount-tmpfs: a mount namespace with a tmpfs and its files" { survives mount-tmpfs; }
 @test "mount-bind: a mount namespace with bind mounts" { survives mount-bind; }
 @test "cgroup: a cgroup made inside, and who is in it" { survives cgroup; }

@@ -630,6 +630,11 @@ Restoring completed successfully" "vzctl restore"
 
 # ---- a whole system -----------------------------------------------------------------------
 
+# wiped_of ID: which memory of its init a child finds empty
+wiped_of() {
+	awk '/^[0-9a-f]/ { at = $1 } /^VmFlags:.* wf/ { print at }' "/proc/$(init_pid "$1")/smaps"
+}
+
 @test "debian-13 with systemd: suspended and resumed it is as it was" {
 	need template debian-13
 	lodge create 340 --template debian-13 --memory 512M --ip auto
@@ -645,14 +650,17 @@ Restoring completed successfully" "vzctl restore"
 		LoadCredential= MemoryPressureWatch=off >"$root/etc/systemd/system/service.d/10.conf"
 	lodge umount 340
 	lodge start --wait 340
-	local boot count
+	local boot count wiped
 	boot=$(in_ct 340 journalctl -b -o cat --no-pager | wc -l)
 	counts 340
 	count=$(count_of 340)
+	# Where the kernel has random numbers for programs, their state is wiped in a child.
+	wiped=$(wiped_of 340)
 	lodge suspend 340 --dumpfile "$BATS_TEST_TMPDIR/dump"
 	is "$(lodge status 340)" suspended "lodge status"
 	lodge resume 340
 	goes_on 340 "$count"
+	is "$(wiped_of 340)" "$wiped" "memory of systemd that a child finds empty"
 	is "$(in_ct 340 systemctl is-system-running)" running "systemd's word"
 	is "$(in_ct 340 systemctl --failed --no-legend)" "" "failed units"
 	in_ct 340 sh -c 'logger after-it && journalctl --sync && journalctl -b -o cat --no-pager | grep -qx after-it'

@@ -377,6 +377,6 @@ const struct sv_item sv_memory_items[] = {
 	{ "memory-growing", "MAP_GROWSDOWN", grow_setup, grow_verify, grow_spoil, NULL, SV_KEPT },
 	{ "memory-file", "a private mapping of a file, one page changed", private_file_setup, private_file_verify, private_file_spoil, NULL, SV_KEPT },
 	{ "memory-dontfork", "MADV_DONTFORK", dontfork_setup, dontfork_verify, dontfork_spoil, NULL, SV_KEPT },
-	{ "memory-wipeonfork", "MADV_WIPEONFORK", wipeonfork_setup, wipeonfork_verify, wipeonfork_spoil, NULL, SV_LOST },
+	{ "memory-wipeonfork", "MADV_WIPEONFORK", wipeonfork_setup, wipeonfork_verify, wipeonfork_spoil, NULL, SV_KEPT },
 	{ .name = NULL },
 };
