@@ -10,7 +10,8 @@ load ../host/survive
 load ../host/hosts
 
 setup_file() {
-	hosts_up "$(criu_line)"
+	need criu
+	hosts_up "CRIU=\"$LG_CRIU\""
 	need template busybox
 	survive_program
 	export SURVIVE

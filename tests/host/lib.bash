@@ -14,7 +14,7 @@
 #   LODGE_SERVER_STORE    another one, of stock servers (tests/servers)
 #   LG_PROBE              the built tests/host/probe.c (default: compiled here)
 #   LG_HELPERS            a folder with the other helpers, built (default: compiled when needed)
-#   LG_CRIU               a CRIU that works here (default: the host's own; else Debian 13's, fetched once into LODGE_CACHE)
+#   LG_CRIU               a CRIU that works here (default: the host's own; else the one that tests/criu finds or fetches)
 #   LG_MUST_RUN=1         a test that cannot run fails
 #   LG_NO_INTERNET=1      this host has no way out, so tests that need one are skipped even so
 #   LG_SHARED_HOST=1      others work on this host: compare only what bears this daemon's tag
@@ -55,28 +55,25 @@ need() {
 	esac
 }
 
-# Sets LG_CRIU, as setup finds one (scripts/criu.sh). A line for lodge.conf: "CRIU=\"$LG_CRIU\"".
+# Sets LG_CRIU for a line of lodge.conf, "CRIU=\"$LG_CRIU\"": as it is given, as this host has it, or as tests/criu finds one.
 find_criu() {
-	local cache=${LODGE_CACHE:-/var/cache/lodge-tests}
-	[ -z "${LG_CRIU:-}" ] || return 0
-	LG_CRIU=$(type -P criu || :)
-	[ -n "$LG_CRIU" ] && "$LG_CRIU" check >/dev/null 2>&1 || LG_CRIU=$cache/criu
+	[ -n "${LG_CRIU:-}" ] || LG_CRIU=$(installed_criu) || LG_CRIU=$("$HERE/../criu") || return 1
 	export LG_CRIU
-	[ -x "$LG_CRIU" ] || fetch_criu "$cache" || return 1
 	"$LG_CRIU" check >/dev/null 2>&1
 }
 
-fetch_criu() (
-	set -euo pipefail
-	# shellcheck source=scripts/lib.sh
-	. "$HERE/../../scripts/lib.sh"
-	# shellcheck source=scripts/criu.sh
-	. "$HERE/../../scripts/criu.sh"
-	mkdir -p "$1"
-	exec {lock}>"$1/criu.lock"
-	flock "$lock"
-	[ -x "$1/criu" ] || criu_fetch "$1/criu-$CRIU_RELEASE" "$1/criu" >&2
-)
+# A host without the source tree beside these files (tests/vm) has nothing else.
+installed_criu() {
+	local conf=/etc/lodge/lodge.conf named='' program
+	[ ! -e "$conf" ] || named=$(sed -n 's/^CRIU="\(.*\)"/\1/p' "$conf")
+	for program in "$named" "$(type -P criu || :)"; do
+		if [ -x "$program" ] && "$program" check >/dev/null 2>&1; then
+			echo "$program"
+			return
+		fi
+	done
+	return 1
+}
 
 # ---- the host as it is --------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ load survive
 load hosts
 
 setup_file() {
-	hosts_up "$(criu_line)"
+	need criu
+	hosts_up "CRIU=\"$LG_CRIU\""
 	need template busybox
 	survive_program
 }

@@ -12,7 +12,8 @@ ROWS=20000
 
 setup_file() {
 	[ -n "${LODGE_SERVER_STORE:-}" ] || cannot_run "needs the templates of tests/servers" excused
-	host_up "$(criu_line)"
+	need criu
+	host_up "CRIU=\"$LG_CRIU\""
 	need template servers-13
 	need template servers-12
 	survive_program

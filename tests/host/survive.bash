@@ -18,15 +18,6 @@ survive_program() {
 	cc -D_GNU_SOURCE -O1 -static -o "$SURVIVE" "$HERE"/../survive/*.c -lm
 }
 
-# The line of lodge.conf that names a CRIU for these tests: LG_CRIU, this host's configuration, or the package's.
-criu_line() {
-	local program=${LG_CRIU:-}
-	[ -n "$program" ] || [ ! -e /etc/lodge/lodge.conf ] ||
-		program=$(sed -n 's/^CRIU="\(.*\)"/\1/p' /etc/lodge/lodge.conf)
-	[ -n "$program" ] || program=$(type -P criu) || test $? -eq 1
-	[ -z "$program" ] || echo "CRIU=\"$program\""
-}
-
 # put_survive ID: into its /bin
 put_survive() {
 	survive_program

@@ -9,7 +9,8 @@ load survive
 SECONDS_MAX=600
 
 setup_file() {
-	host_up 'NETWORK6="fd77:1d9e::/64"' "$(criu_line)"
+	need criu
+	host_up 'NETWORK6="fd77:1d9e::/64"' "CRIU=\"$LG_CRIU\""
 	need template busybox
 	ct 101 --ip auto --memory 512M
 	put_survive 101

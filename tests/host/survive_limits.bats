@@ -7,7 +7,8 @@ load lib
 load survive
 
 setup_file() {
-	host_up "$(criu_line)"
+	need criu
+	host_up "CRIU=\"$LG_CRIU\""
 	need template busybox
 	survive_program
 	export SURVIVE
