@@ -118,7 +118,7 @@ static int open_timer(pid_t pid, int pidfd, int fds, const char *name, struct ti
 		;
 	if (ret->clock == CLOCKS || (clocks[ret->clock].name && !own))
 		return -1;
-	ret->fd = (int)syscall(SYS_pidfd_getfd, pidfd, atoi(name), 0);
+	ret->fd = (int)syscall(SYS_pidfd_getfd, pidfd, (int)strtol(name, NULL, 10), 0);
 	if (ret->fd < 0)
 		return -1;
 	if (timerfd_gettime(ret->fd, &ret->set) == 0 && (ret->set.it_value.tv_sec || ret->set.it_value.tv_nsec))
