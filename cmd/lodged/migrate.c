@@ -44,15 +44,9 @@
 
 #define PATIENCE_S 60u		/* how long a host that went silent at the end is asked */
 
-
-static struct migrate *of(const struct instance *ct)
-{
-	return ct->op && ct->op->then == migrate_gone ? ct->op->arg : NULL;
-}
-
 /* ---- answers to the worker ---- */
 
-static void answer(struct migrate *m, uint32_t kind, int fd)
+void migrate_answer(struct migrate *m, uint32_t kind, int fd)
 {
 	struct lg_msg msg;
 
@@ -76,18 +70,10 @@ void migrate_answer_failure(struct migrate *m, const struct lg_err *err)
 
 void migrate_stopped(struct op *op)
 {
-	answer(op->arg, LG_M_STOP, -1);
+	migrate_answer(op->arg, LG_M_STOP, -1);
 }
 
 /* ---- what the worker asks for ---- */
-
-static uint64_t monotonic_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
-}
 
 /*
  * The layer as it is on the disk: through the running instance's own mount its files belong to the ids that
@@ -112,143 +98,7 @@ static void give_layer(struct migrate *m)
 	if (fd < 0)
 		migrate_answer_failure(m, &err);
 	else
-		answer(m, LG_M_LAYER, fd);
-}
-
-static void held(struct migrate *m, const struct lg_msg *msg)
-{
-	struct lg_err err = { 0 };
-
-	if (criu_freeze(m->job, msg, &err) < 0) {
-		migrate_answer_failure(m, &err);
-		criu_say(m->job, LG_K_ABORT, &err);
-		return;
-	}
-	m->frozen = true;
-	answer(m, LG_M_FREEZE, m->images);
-}
-
-/* Nothing holds it any more, and it must not run: what the kernel let go with its keeper ends. */
-static void end_here(const struct migrate *m)
-{
-	struct instance *ct = m->op->ct;
-	char name[16];
-
-	if (ct->state != STATE_RUNNING)
-		return;
-	ct->moving = true;
-	snprintf(name, sizeof(name), "%u", ct->ctid);
-	lg_cg_kill(ct->d->cg, name, NULL);
-}
-
-static void criu_ended(struct migrate *m)
-{
-	struct lg_err err = { 0 };
-
-	m->job = NULL;
-	if (!m->op) {
-		migrate_release(m);
-		return;
-	}
-	if (m->dumping && !m->frozen) {
-		lg_refuse(&err, -EIO, 0, "lodge-criu was killed; the container runs on");
-		migrate_answer_failure(m, &err);
-	}
-	m->dumping = false;
-	if (m->committed && !m->back) {
-		end_here(m);
-	} else {
-		checkpoint_keep_log(m->op->ct);
-		migrate_be_heard(m->op->ct);
-	}
-	migrate_finish_if_over(m);
-}
-
-static void on_criu(const struct lg_msg *msg, void *arg)
-{
-	struct migrate *m = arg;
-	struct lg_err err = { 0 };
-
-	if (!msg) {
-		criu_ended(m);
-	} else if (msg->kind == LG_K_HELD && m->op) {
-		held(m, msg);
-	} else if (msg->kind == LG_K_FAILED) {
-		lg_msg_get_err(msg, &err);
-		if (!m->frozen && m->op)
-			migrate_answer_failure(m, &err);
-		m->dumping = false;
-	}
-}
-
-static int run_criu(struct migrate *m, int root_fd, struct lg_err *err)
-{
-	struct instance *ct = m->op->ct;
-	struct lg_msg msg;
-	char root[300];
-	int r;
-
-	snprintf(root, sizeof(root), "%s/root", ct->d->root.run);
-	lg_msg_init(&msg, LG_K_DUMP);
-	lg_msg_put_u64(&msg, "ctid", ct->ctid);
-	lg_msg_put_u64(&msg, "pid", (uint64_t)ct->init_pid);
-	r = criu_put_common(ct, root, &msg, err);
-	if (r < 0)
-		return r;
-	lg_msg_put_fd(&msg, m->images);
-	lg_msg_put_fd(&msg, root_fd);
-	m->dumping = true;
-	return criu_run(ct->d, &msg, on_criu, m, &m->job, err);
-}
-
-bool migrate_lent(struct instance *ct, struct lg_msg *msg)
-{
-	struct migrate *m = of(ct);
-	struct lg_err err = { 0 };
-	int root;
-
-	if (!m)
-		return false;
-	m->lending = false;
-	if (lg_msg_get(msg, "error")) {
-		lg_msg_get_err(msg, &err);
-		migrate_answer_failure(m, &err);
-		return true;
-	}
-	root = lg_msg_take_fd(msg, 0);
-	m->frozen_at_us = monotonic_us();
-	if (run_criu(m, root, &err) < 0)
-		migrate_answer_failure(m, &err);
-	lg_close(root);
-	return true;
-}
-
-static void freeze(struct migrate *m)
-{
-	struct instance *ct = m->op->ct;
-	struct lg_err why = { 0 }, err = { 0 };
-	struct lg_msg msg;
-
-	if (ct->state != STATE_RUNNING || !ct->shim) {
-		lg_refuse(&err, -ESRCH, LG_EXIT_NOT_RUNNING, "it does not run any more");
-		migrate_answer_failure(m, &err);
-		return;
-	}
-	if (checkpoint_begin(ct, &m->images, &err) < 0) {
-		migrate_answer_failure(m, &err);
-		return;
-	}
-	lg_refuse(&why, -ECANCELED, 0,
-		  "the session ended because %s is moving to %.200s; what it left running goes on there",
-		  instance_label(ct), m->host);
-	lg_msg_init(&msg, LG_P_LEND);
-	lg_msg_put(&msg, "end", "1");
-	lg_msg_put_err(&msg, &why);
-	m->lending = lg_msg_send(ct->shim->sock, &msg) == 0;
-	if (!m->lending) {
-		lg_refuse(&err, -EPIPE, 0, "its shim does not listen");
-		migrate_answer_failure(m, &err);
-	}
+		migrate_answer(m, LG_M_LAYER, fd);
 }
 
 static void stop(struct migrate *m)
@@ -257,7 +107,7 @@ static void stop(struct migrate *m)
 	struct lg_err err = { 0 };
 
 	if (ct->state != STATE_RUNNING) {
-		answer(m, LG_M_STOP, -1);
+		migrate_answer(m, LG_M_STOP, -1);
 		return;
 	}
 	if (moving_write(ct, m->note, &err) < 0) {
@@ -308,7 +158,7 @@ static void commit(struct migrate *m, const struct lg_msg *msg)
 	m->committed = true;
 	if (m->job)
 		criu_say(m->job, LG_K_COMMIT, NULL);
-	answer(m, LG_M_COMMIT, -1);
+	migrate_answer(m, LG_M_COMMIT, -1);
 }
 
 static void back(struct migrate *m)
@@ -351,7 +201,7 @@ static void take(struct migrate *m, const struct lg_msg *msg)
 		give_layer(m);
 		break;
 	case LG_M_FREEZE:
-		freeze(m);
+		migrate_freeze(m);
 		break;
 	case LG_M_STOP:
 		stop(m);

@@ -2,7 +2,10 @@
 #ifndef LODGED_MIGRATE_JOB_H
 #define LODGED_MIGRATE_JOB_H
 
-/* What the files of a move from here share: migrate.c begins it and speaks to its worker, migrate_end.c ends it. */
+/*
+ * What the files of a move from here share: migrate.c begins it and speaks to its worker, migrate_dump.c dumps it,
+ * migrate_end.c ends it.
+ */
 
 #include "cmd/lodged/criu.h"
 #include "cmd/lodged/lodged.h"
@@ -27,6 +30,12 @@ struct migrate {
 
 /** migrate_answer_failure() - to what the worker waits for, if there is one */
 void migrate_answer_failure(struct migrate *m, const struct lg_err *err);
+
+/** migrate_answer() - @kind; @fd: to go with it, -1: none */
+void migrate_answer(struct migrate *m, uint32_t kind, int fd);
+
+/** migrate_freeze() - the worker wants it frozen: dump it */
+void migrate_freeze(struct migrate *m);
 
 /** migrate_dropped() - op->done of a move */
 void migrate_dropped(struct op *op, const struct lg_err *err);
