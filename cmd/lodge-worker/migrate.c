@@ -2,10 +2,8 @@
 
 /* The side that a container leaves; migrate.h has the story. */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +15,7 @@
 
 #include "cmd/lodge-worker/job.h"
 #include "cmd/lodge-worker/migrate.h"
+#include "cmd/lodge-worker/move.h"
 #include "ct/migrate.h"
 #include "lib/cleanup.h"
 #include "lib/conf.h"
@@ -30,25 +29,7 @@
 #define LIVE_PASSES 3u		/* of the layer while it runs; fewer when little changes */
 #define LITTLE (1u << 20)	/* bytes that a pass may leave to the last one */
 
-struct move {
-	const struct job *job;
-	json_t *request;		/* of lodged: parameters of the verb, and what it adds */
-	struct lg_conf *conf;
-	const char *host, *remote;
-	const json_t *words;
-	bool live, running, suspended;
-	uint32_t there;			/* its number there */
-	char token[33];
-	struct ssh ssh;
-	struct lg_transfer_index *index;
-	int layer;
-	bool went, forgotten;		/* runs there; and that host need not remember how it came */
-	uint64_t frozen_us, running_us;	/* monotonic clock */
-	json_t *stages, *notes, *blockers;
-	struct lg_msg msg;
-};
-
-static uint64_t now_us(void)
+uint64_t move_now_us(void)
 {
 	struct timespec t;
 
@@ -58,8 +39,7 @@ static uint64_t now_us(void)
 
 /* ---- lodged here ---- */
 
-/* Ask for something; @ret_fd, the caller's, where the answer has one. */
-static int ask_lodged(struct move *m, uint32_t kind, int *ret_fd, struct lg_err *err)
+int move_ask(struct move *m, uint32_t kind, int *ret_fd, struct lg_err *err)
 {
 	int r;
 
@@ -89,7 +69,6 @@ static int begin(struct move *m, struct lg_err *err);
 static int send_layer_live(struct move *m, struct lg_err *err);
 static int freeze(struct move *m, struct lg_err *err);
 static int send_layer_last(struct move *m, struct lg_err *err);
-static int send_images(struct move *m, struct lg_err *err);
 static int restore(struct move *m, struct lg_err *err);
 static int commit(struct move *m, struct lg_err *err);
 static int go(struct move *m, struct lg_err *err);
@@ -106,14 +85,12 @@ static const struct stage {
 	{ "files",	send_layer_live, "sending its files" },
 	{ "freeze",	freeze,		 "freezing it" },
 	{ "last files",	send_layer_last, NULL },
-	{ "memory",	send_images,	 "sending its memory" },
+	{ "memory",	move_images,	 "sending its memory" },
 	{ "restore",	restore,	 "restoring it there" },
 	{ "commit",	commit,		 NULL },
 	{ "go",		go,		 NULL },
 };
 /* clang-format on */
-
-static uint64_t stage_bytes;	/* what the stage that runs has sent */
 
 static int add_texts(json_t *list, const json_t *from)
 {
@@ -134,8 +111,7 @@ static int offer(struct move *m, struct lg_err *err)
 	int r = template ? lg_template_load(m->job->var, template, &t, err) : -ENOENT;
 
 	if (r == 0)
-		r = preflight(m->job->socket, &m->ssh.wire, (uint32_t)lg_json_int(m->request, "ctid", 0),
-			      m->there, m->live, m->blockers, m->notes, err);
+		r = preflight(m, err);
 	if (r < 0)
 		return r;
 	r = wire_ask(&m->ssh.wire,
@@ -203,7 +179,7 @@ static int send_pass(struct move *m, bool frozen, uint64_t *ret_bytes, struct lg
 	lg_transfer_index_free(m->index);
 	m->index = next;
 	*ret_bytes = sent.sent.bytes;
-	stage_bytes += sent.sent.bytes;
+	m->stage_bytes += sent.sent.bytes;
 	return 0;
 }
 
@@ -214,7 +190,7 @@ static int send_layer_live(struct move *m, struct lg_err *err)
 
 	if (!m->running)
 		return 0;
-	r = ask_lodged(m, LG_M_LAYER, &m->layer, err);
+	r = move_ask(m, LG_M_LAYER, &m->layer, err);
 	for (unsigned int i = 0; r == 0 && i < LIVE_PASSES && bytes > LITTLE; i++)
 		r = send_pass(m, false, &bytes, err);
 	return r;
@@ -222,113 +198,59 @@ static int send_layer_live(struct move *m, struct lg_err *err)
 
 static int freeze(struct move *m, struct lg_err *err)
 {
-	int images = -1, r;
+	int r;
 
 	if (!m->running)
 		return 0;
 	if (!m->live) {
 		printf("P shutting it down\n");
-		r = ask_lodged(m, LG_M_STOP, NULL, err);
+		r = move_ask(m, LG_M_STOP, NULL, err);
 		m->layer = lg_close(m->layer);
 		return r;
 	}
-	r = ask_lodged(m, LG_M_FREEZE, &images, err);
-	if (r < 0)
-		return r;
-	m->frozen_us = lg_msg_get_u64(&m->msg, "us", now_us());
-	json_object_set_new(m->request, "images", json_integer(images));
-	return 0;
+	r = move_ask(m, LG_M_FREEZE, &m->images, err);
+	if (r == 0)
+		m->frozen_us = lg_msg_get_u64(&m->msg, "us", move_now_us());
+	return r;
 }
 
 static int send_layer_last(struct move *m, struct lg_err *err)
 {
 	uint64_t bytes;
-	int r = m->layer >= 0 ? 0 : ask_lodged(m, LG_M_LAYER, &m->layer, err);
+	int r = m->layer >= 0 ? 0 : move_ask(m, LG_M_LAYER, &m->layer, err);
 
 	return r < 0 ? r : send_pass(m, true, &bytes, err);
 }
 
-static bool is_image(const char *name)
-{
-	size_t n = strlen(name);
-
-	return strncmp(name, "lodge.", 6) == 0 || (n > 4 && strcmp(name + n - 4, ".img") == 0);
-}
-
-/* Until its images count it can still be let go. */
-static int check_time(const struct move *m, struct lg_err *err)
+int move_check_time(const struct move *m, struct lg_err *err)
 {
 	json_int_t ms = lg_json_int(m->request, "max_downtime_ms", 0);
 
-	if (!ms || !m->frozen_us || now_us() - m->frozen_us <= (uint64_t)ms * 1000)
+	if (!ms || !m->frozen_us || move_now_us() - m->frozen_us <= (uint64_t)ms * 1000)
 		return 0;
 	return lg_refuse(err, -ETIME, LG_EXIT_CHKPNT,
 			 "it has stood still for the %" JSON_INTEGER_FORMAT " ms that it may: it runs on here", ms);
 }
 
-static int send_image(struct move *m, int dir, const char *name, struct lg_err *err)
-{
-	lg_autoclose int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-	int r;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return lg_fail(err, -errno, "open the image '%s'", name);
-	if (!S_ISREG(st.st_mode))
-		return 0;
-	r = wire_send(&m->ssh.wire, json_pack("{s:s, s:s, s:I}", "op", "image", "name", name, "size",
-					      (json_int_t)st.st_size), err);
-	return r < 0 ? r : wire_send_file(&m->ssh.wire, fd, (uint64_t)st.st_size, &stage_bytes, err);
-}
-
-static int send_images(struct move *m, struct lg_err *err)
-{
-	int fd = (int)lg_json_int(m->request, "images", -1), r = 0;
-	lg_autodir DIR *dir = NULL;
-	struct dirent *e;
-
-	if (m->suspended) {
-		char path[300];
-
-		snprintf(path, sizeof(path), "%s/checkpoint/%" PRId64, m->job->var,
-			 lg_json_int(m->request, "ctid", 0));
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0)
-			return lg_fail(err, -errno, "open '%s'", path);
-	}
-	if (fd < 0)
-		return 0;
-	dir = fdopendir(fd);
-	if (!dir)
-		return lg_fail(err, -errno, "look at the images");
-	while (r == 0 && (e = readdir(dir)))
-		if (is_image(e->d_name)) {
-			r = check_time(m, err);
-			if (r == 0)
-				r = send_image(m, fd, e->d_name, err);
-		}
-	return r < 0 ? r : wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "images"), NULL, err);
-}
-
 static int restore(struct move *m, struct lg_err *err)
 {
-	int r = check_time(m, err);
+	int r = move_check_time(m, err);
 
 	return r < 0 || !m->live ? r : wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "restore"), NULL, err);
 }
 
 static int commit(struct move *m, struct lg_err *err)
 {
-	int r = check_time(m, err);
+	int r = move_check_time(m, err);
 
-	return r < 0 ? r : ask_lodged(m, LG_M_COMMIT, NULL, err);
+	return r < 0 ? r : move_ask(m, LG_M_COMMIT, NULL, err);
 }
 
 static int go(struct move *m, struct lg_err *err)
 {
 	int r = wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "go"), NULL, err);
 
-	m->running_us = now_us();
+	m->running_us = move_now_us();
 	m->went = r == 0;
 	return r;
 }
@@ -337,18 +259,18 @@ static int go(struct move *m, struct lg_err *err)
 
 static int run_stage(struct move *m, const struct stage *s, struct lg_err *err)
 {
-	uint64_t start = now_us();
+	uint64_t start = move_now_us();
 	json_t *entry;
 	int r;
 
-	stage_bytes = 0;
+	m->stage_bytes = 0;
 	wait_at(s->name);
 	if (s->progress)
 		printf("P %s\n", s->progress);
 	r = s->run(m, err);
-	entry = json_pack("{s:s, s:I}", "name", s->name, "us", (json_int_t)(now_us() - start));
-	if (stage_bytes)
-		json_object_set_new(entry, "bytes", json_integer((json_int_t)stage_bytes));
+	entry = json_pack("{s:s, s:I}", "name", s->name, "us", (json_int_t)(move_now_us() - start));
+	if (m->stage_bytes)
+		json_object_set_new(entry, "bytes", json_integer((json_int_t)m->stage_bytes));
 	json_array_append_new(m->stages, entry);
 	return r < 0 ? lg_within(err, r, "%s", s->name) : 0;
 }
@@ -411,7 +333,7 @@ static void report(struct move *m)
 /* Once lodged has it written down nobody will ask the other host any more. */
 static int take_leave(struct move *m, struct lg_err *err)
 {
-	int r = ask_lodged(m, LG_M_MOVED, NULL, err);
+	int r = move_ask(m, LG_M_MOVED, NULL, err);
 
 	if (r == 0 && lg_msg_get_u64(&m->msg, "noted", 0))
 		m->forgotten = wire_ask(&m->ssh.wire, json_pack("{s:s, s:s}", "op", "forget", "token", m->token),
@@ -423,6 +345,7 @@ static void move_finish(struct move *m)
 {
 	lg_transfer_index_free(m->index);
 	lg_close(m->layer);
+	lg_close(m->images);
 	lg_conf_free(m->conf);
 	json_decref(m->request);
 	json_decref(m->stages);
@@ -450,7 +373,7 @@ static int connect_and_move(struct move *m, struct lg_err *err)
 
 int migrate_send(const struct job *job, struct lg_err *err)
 {
-	struct move m = { .job = job, .layer = -1, .stages = json_array(), .notes = json_array(),
+	struct move m = { .job = job, .layer = -1, .images = -1, .stages = json_array(), .notes = json_array(),
 			  .blockers = json_array() };
 	int r = read_request(&m, err);
 

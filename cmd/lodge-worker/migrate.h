@@ -75,17 +75,6 @@ void ssh_close(struct ssh *s, struct lg_err *err);
 
 /* ---- migrate.c, receive.c, ask_move.c, wait_at.c ---- */
 
-/* ---- preflight.c ---- */
-
-/**
- * preflight() - what is in the way of a move, and what is worth knowing, a sentence each
- * @socket:	our lodged's
- * @there:	its number on the other host
- * @blockers, @notes:	arrays, added to
- */
-int preflight(const char *socket, const struct wire *w, uint32_t ctid, uint32_t there, bool live,
-	      json_t *blockers, json_t *notes, struct lg_err *err);
-
 struct job;
 
 /**

@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd/lodge-worker/migrate.h"
+#include "cmd/lodge-worker/job.h"
+#include "cmd/lodge-worker/move.h"
 #include "ct/facts.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
@@ -99,25 +100,26 @@ static int check_processes(const char *socket, const char *id, json_t *blockers,
 	return 0;
 }
 
-int preflight(const char *socket, const struct wire *w, uint32_t ctid, uint32_t there, bool live,
-	      json_t *blockers, json_t *notes, struct lg_err *err)
+int preflight(struct move *m, struct lg_err *err)
 {
 	lg_autojson json_t *ours = NULL, *theirs = NULL;
 	json_t *needs;
 	char id[16];
 	int r;
 
-	snprintf(id, sizeof(id), "%" PRIu32, ctid);
-	r = ask_here(socket, "io.lodge.Facts", json_pack("{s:s, s:b}", "id", id, "live", live), &ours, err);
+	snprintf(id, sizeof(id), "%" PRId64, lg_json_int(m->request, "ctid", 0));
+	r = ask_here(m->job->socket, "io.lodge.Facts", json_pack("{s:s, s:b}", "id", id, "live", m->live), &ours,
+		     err);
 	if (r < 0)
 		return r;
 	needs = json_object_get(ours, "needs");
 	if (!json_is_object(needs))
 		return lg_refuse(err, -EPROTO, 0, "lodged does not say what the container needs");
-	json_object_set_new(needs, "ctid", json_integer(there));
-	r = wire_ask(w, json_pack("{s:s, s:O}", "op", "facts", "needs", needs), &theirs, err);
-	if (r == 0)
-		r = compare(json_object_get(ours, "facts"), json_object_get(theirs, "facts"), needs, blockers,
-			    notes, err);
-	return r == 0 && live ? check_processes(socket, id, blockers, notes, err) : r;
+	json_object_set_new(needs, "ctid", json_integer(m->there));
+	r = wire_ask(&m->ssh.wire, json_pack("{s:s, s:O}", "op", "facts", "needs", needs), &theirs, err);
+	if (r < 0)
+		return r;
+	r = compare(json_object_get(ours, "facts"), json_object_get(theirs, "facts"), needs, m->blockers, m->notes,
+		    err);
+	return r == 0 && m->live ? check_processes(m->job->socket, id, m->blockers, m->notes, err) : r;
 }
