@@ -12,6 +12,9 @@
  *	GO / ABORT  ------------------>		GO kills it; ABORT, and the end of the connection, lets it run on
  *	   <---------------------------  DONE, or FAILED: then it runs
  *
+ *	AHEAD ------------------------>		memory alone, and it runs on: CRIU stops it only to see what was written
+ *	   <---------------------------  DONE, FAILED
+ *
  *	HEAL  ------------------------>		a dump has been killed, lodge-criu with it; whoever asks has seen to it that nothing of
  *	   <---------------------------  DONE, FAILED	it runs any more
  *
@@ -31,7 +34,8 @@
 enum lg_checkpoint {
 	/* fds: folder of the images, a mount of the root */
 	LG_K_DUMP = 1,	/* pid, ctid, root, criu, owner, calls_lib, sync (0/1: HELD is said when the images
-			 * are on the disk) */
+			 * are on the disk), parent (folder of the last round that was copied ahead, relative to
+			 * this one's; may be missing) */
 	/* fds: folder of the images, a mount of the root, the host's mount namespace, and, where there are any "node",
 	 * the mount with the container's device nodes */
 	LG_K_RESTORE,	/* root, criu, owner, calls_lib, count (of ids), cgroup* ("CONTROLLERS\nPATH"), netdev*
@@ -42,6 +46,8 @@ enum lg_checkpoint {
 	LG_K_COMMIT,	/* of a dump that is held: from here on the end of the connection is a GO */
 	/* fds: folder of the images */
 	LG_K_HEAL,	/* pid */
+	/* fds as of a DUMP */
+	LG_K_AHEAD,	/* pid, ctid, root, criu, owner, calls_lib, parent */
 
 	LG_K_MADE = 64,	/* pid: init's */
 	LG_K_TTY,	/* fds: devpts mount, console's master, its /proc, its CPU folder (the last two may be

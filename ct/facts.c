@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ct/tracking.h"
 #include "lib/cleanup.h"
 #include "lib/features.h"
 #include "lib/file.h"
@@ -182,6 +183,15 @@ static bool has_apparmor(void)
 	       strstr(profiles, PROFILE);
 }
 
+static json_t *tracking(void)
+{
+	struct lg_err why = { 0 };
+
+	if (lg_tracking_check(&why) == 0)
+		return json_pack("{s:b}", "usable", 1);
+	return json_pack("{s:b, s:s}", "usable", 0, "why", why.msg);
+}
+
 int lg_facts_gather(const struct lg_facts_where *where, json_t **ret, struct lg_err *err)
 {
 	struct timespec now;
@@ -189,13 +199,13 @@ int lg_facts_gather(const struct lg_facts_where *where, json_t **ret, struct lg_
 	json_t *facts;
 
 	uname(&uts);
-	facts = json_pack("{s:i, s:s, s:s, s:s, s:I, s:b, s:b, s:b, s:o*, s:o, s:o*, s:o, s:o}",
+	facts = json_pack("{s:i, s:s, s:s, s:s, s:I, s:b, s:b, s:b, s:o*, s:o, s:o*, s:o, s:o, s:o}",
 			  "protocol", LG_FACTS_PROTOCOL, "lodge", LODGE_VERSION, "kernel", uts.release,
 			  "machine", uts.machine, "page_bytes", (json_int_t)sysconf(_SC_PAGESIZE),
 			  "time_namespaces", access("/proc/self/ns/time", F_OK) == 0, "lxcfs",
 			  where->lxcfs, "apparmor", has_apparmor(), "cpu", cpu(), "criu",
 			  lg_facts_criu(where), "cgroups", cgroups(), "storage", storage(where->var),
-			  "features", features());
+			  "features", features(), "tracking", tracking());
 	if (!facts)
 		return lg_fail(err, -ENOMEM, "describe this host");
 	/* Last, so that asking CRIU is not taken for a clock that is behind. */

@@ -10,6 +10,7 @@
  *	protocol, lodge, kernel, machine, page_bytes, time_us (of the day, when it was asked)
  *	cpu		{ vendor, family, model, name, features: [...], xcr0, xsave_bytes }
  *	criu		{ usable, why (if not), version, features: [...] }
+ *	tracking	{ usable, why (if not) }: does its kernel tell which memory was written?
  *	time_namespaces, lxcfs, apparmor	true or false
  *	cgroups		{ kind: "unified" | "hybrid" | "legacy", controllers: [...] }
  *	storage		{ fs, project_quotas, images, free_bytes, free_inodes (both left out: not known) }
@@ -22,6 +23,7 @@
  *	ctid, name, live, own_clocks, apparmor, disk_limited, features: [...], ids (how many)
  *	bytes, inodes			of its layer
  *	memory_bytes			live only: the images pass the target's disk
+ *	resident_bytes			what of it is its processes' own, and not of files
  *	template	{ name, digest, bytes }
  *	addresses	[...]
  *	conf		{ KEY: value }	its conf file
@@ -37,7 +39,7 @@
 #include "lib/err.h"
 #include "lib/json.h"
 
-#define LG_FACTS_PROTOCOL 1	/* of what two lodges say to each other to move a container */
+#define LG_FACTS_PROTOCOL 2	/* of what two lodges say to each other to move a container */
 
 struct lg_facts_where {
 	const char *var;	/* lg_root.var */

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ct/ahead.h"
 #include "ct/facts.h"
 #include "lib/cleanup.h"
 
@@ -290,6 +291,17 @@ static bool criu_minor(const struct lg_facts_pair *p, const json_t *item, struct
 	return criu_is_older(p, 2, w) && !criu_is_older(p, 1, w);
 }
 
+static bool untracked(const struct lg_facts_pair *p, const json_t *item, struct lg_facts_words *w)
+{
+	const json_t *tracking = of(p->source, "tracking");
+
+	(void)item;
+	put_bytes(w->a, size_of(p->needs, "resident_bytes", 0));
+	put(w->b, text_of(tracking, "why"));
+	return size_of(p->needs, "resident_bytes", 0) >= (int64_t)LG_AHEAD_MEMORY_MIN &&
+	       !lg_json_bool(tracking, "usable", true);
+}
+
 /* ---- room ---- */
 
 static bool is_sent(const struct lg_facts_pair *p)
@@ -502,6 +514,9 @@ const struct lg_facts_check lg_facts_checks[] = {
 	{ "criu-minor",	LG_LIVE,	NOTE, criu_minor, NULL,
 		"the target's CRIU {b} is older than {a}",
 		"install CRIU {a} on the target if the images are not read there" },
+	{ "untracked",	LG_LIVE,	NOTE, untracked, NULL,
+		"its memory of {a} is copied while it stands still, as this kernel does not tell what is written meanwhile: {b}",
+		"boot this host with a kernel that tells, as Debian's do, to have it copied ahead" },
 	{ "apparmor-less", LG_COLD, NOTE, loses_apparmor, NULL,
 		"it runs without an AppArmor profile on the target: this wall is missing there",
 		"load the profile lodge-container on the target, if its kernel has AppArmor" },

@@ -15,6 +15,8 @@ enum lg_migrate {
 	LG_M_COMMIT,	/* token: from here on it is the other host that decides. It stays frozen, and what becomes of
 			 * it here is written down */
 	LG_M_MOVED,	/* it runs there: here it ends. noted: 1 when that is written down */
+	LG_M_AHEAD,	/* its memory, or what was written since the last time, is copied while it runs. fd: the folder of these
+			 * images. FAILED: it goes without, and what was copied before is of no use */
 	LG_M_FAILED = 64,	/* error object */
 };
 

@@ -20,12 +20,14 @@
 #define PATIENCE_MS 5000u	/* for it to end in order */
 #define STEP_MS 5u
 
-static volatile sig_atomic_t wanted, criu_pid;
+static volatile sig_atomic_t wanted, shared, criu_pid;
 static pid_t tracer;	/* stopped; the container is held by it */
 
 static void on_term(int sig)
 {
 	(void)sig;
+	if (shared && !wanted)
+		kill(0, SIGTERM);	/* we get it as well, once */
 	wanted = 1;
 	if (criu_pid > 0)
 		kill(criu_pid, SIGTERM);
@@ -37,6 +39,13 @@ void cancel_init(void)
 
 	sigaction(SIGTERM, &sa, NULL);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
+/* There are no calls back then, from which it would be known who is who. */
+void cancel_share(void)
+{
+	setpgid(0, 0);
+	shared = getpgrp() == getpid();
 }
 
 /* What CRIU has made by then has its end of the connection, so that libcriu would wait for an answer for ever. */

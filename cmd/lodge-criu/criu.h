@@ -31,7 +31,7 @@ struct job {
 	int images;		/* folder */
 	int root_mount, host_ns, nodes;	/* -1: none */
 	pid_t pid;		/* of init */
-	bool restores;
+	bool restores, ahead;
 	bool held;		/* HELD was said and GO was heard */
 	bool said_no;		/* by who started us */
 	unsigned int tries;	/* how often it was dumped and met a process between vfork and exec() */
@@ -161,6 +161,9 @@ int heal(struct lg_err *err);
 
 /** cancel_init() - a dump: SIGTERM to us has CRIU give up in order, and it and what it started is ours to wait for */
 void cancel_init(void);
+
+/** cancel_share() - CRIU works in a child of its own, which gets that SIGTERM, too */
+void cancel_share(void);
 
 /** cancel_watch() - a restore: end at once when CRIU is killed. Who started us ends what it had made. */
 void cancel_watch(void);

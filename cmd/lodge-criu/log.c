@@ -30,6 +30,7 @@ static const char *const harmless[] = {
 	"tun: Unable to create tun",
 	"xtlocks check",
 	"net module preload",
+	"No parent image found, though parent",		/* a process that is younger than what was copied ahead */
 };
 
 #define CHECKPOINTABLE "services that want that carry on without it when the container has the feature checkpointable: set "\
@@ -70,6 +71,7 @@ static const struct {
 	{ "Unable to connect a transport socket", NULL,	"CRIU could not speak to a process of the container; try again" },
 	{ "File descriptor too large",		NULL,	"a process has a file open under a number that is too high here: raise the limit of open files" },
 	{ "PID mismatch on restore",		NULL,	"a process number was taken; try again" },
+	{ "Tracking memory is not available",	NULL,	"this kernel does not tell which memory was written (CONFIG_MEM_SOFT_DIRTY)" },
 	{ "Operation canceled",			NULL,	"it was called off" },
 };
 /* clang-format on */

@@ -50,6 +50,7 @@ static int take_request(struct lg_err *err)
 		return lg_fail(err, r < 0 ? r : -EPIPE, "hear what to do");
 	job.m = &request;
 	job.restores = request.kind == LG_K_RESTORE;
+	job.ahead = request.kind == LG_K_AHEAD;
 	job.root = lg_msg_get(&request, "root");
 	job.criu = lg_msg_get(&request, "criu");
 	job.owner = (uint32_t)lg_msg_get_u64(&request, "owner", 0);
@@ -170,6 +171,20 @@ static int keep_cgroups(struct lg_err *err)
 	return lg_refuse(err, -ENOENT, 0, "its init is in the cgroup '%s', which is not its own", line);
 }
 
+/*
+ * What was copied ahead counts for the first try alone: that takes the kernel's marks off, so that the next one would not see what was
+ * written before it.
+ */
+static void set_parent(void)
+{
+	const char *parent = job.tries ? NULL : lg_msg_get(&request, "parent");
+
+	if (!parent)
+		return;
+	criu_set_parent_images(parent);
+	criu_set_track_mem(true);
+}
+
 /* What the try before has left. */
 static int images_clear(struct lg_err *err)
 {
@@ -180,7 +195,7 @@ static int images_clear(struct lg_err *err)
 	if (!dir)
 		return lg_fail(err, -errno, "look at the images");
 	while ((e = readdir(dir)))
-		if (e->d_type == DT_REG && unlinkat(fd, e->d_name, 0) < 0)
+		if ((e->d_type == DT_REG || e->d_type == DT_LNK) && unlinkat(fd, e->d_name, 0) < 0)
 			return lg_fail(err, -errno, "remove the image '%s'", e->d_name);
 	return 0;
 }
@@ -210,6 +225,7 @@ static int dump_once(struct lg_err *err)
 	if (r < 0)
 		return r;
 	criu_set_pid(job.pid);
+	set_parent();
 	r = watches_find(err);
 	if (r == 0)
 		r = settings_take(err);
@@ -222,12 +238,34 @@ static int dump_once(struct lg_err *err)
 }
 
 /*
+ * Memory alone. It is read while the container runs: held in pipes, as CRIU does otherwise, what is written meanwhile would count twice
+ * against the container's limit.
+ */
+static int copy_ahead(struct lg_err *err)
+{
+	int r = set_options(err);
+
+	if (r < 0)
+		return r;
+	criu_set_force_irmap(false);	/* what is watched is the dump's business */
+	criu_set_pid(job.pid);
+	criu_set_pre_dump_mode(CRIU_PRE_DUMP_READ);
+	set_parent();
+	cancel_share();
+	r = criu_pre_dump();
+	if (r < 0)
+		after_dump();
+	return r;
+}
+
+/*
  * What is gone in a moment: a watch of a cgroup that systemd has removed and has yet to hear of, and one that was set when the
- * paths had been looked up already.
+ * paths had been looked up already; and memory that was not there to be copied ahead, and has no mark of being written.
  */
 static bool was_passing(void)
 {
-	static const char *const passing[] = { "error parsing [inotify", "Can't dump that handle" };
+	static const char *const passing[] = { "error parsing [inotify", "Can't dump that handle", "not found in parent",
+					       "in parent pagemap" };
 	char cause[LOG_CAUSE_MAX];
 
 	log_cause(job.images, cause, sizeof(cause));
@@ -242,6 +280,8 @@ static int dump(struct lg_err *err)
 	int r = dump_once(err);
 
 	while (r < 0 && !cancel_wanted() && (job.again || was_passing()) && ++job.tries < DUMP_TRIES) {
+		if (job.tries == 1 && lg_msg_get(&request, "parent"))
+			fprintf(stderr, "lodge-criu: process %d: what was copied ahead is of no use any more\n", (int)job.pid);
 		usleep(DUMP_PAUSE_US << job.tries);
 		r = images_clear(err);
 		job.again = false;
@@ -314,7 +354,7 @@ static int run(struct lg_err *err)
 		cancel_init();
 		spare_from_oom();
 	}
-	r = job.restores ? restore(err) : dump(err);
+	r = job.restores ? restore(err) : job.ahead ? copy_ahead(err) : dump(err);
 	cache_keep();
 	if (r < 0)
 		explain(r, err);

@@ -17,7 +17,7 @@
 #define TEXT 4096u
 
 /* By the names that `criu check --feature` has for them. */
-static const char *const features[] = { "mem_dirty_track", "uffd-noncoop", "timens" };
+static const char *const features[] = { "uffd-noncoop", "timens" };
 
 /* Everything until its end, as far as there is room. */
 static int read_answer(int fd, pid_t pid, char text[TEXT], struct lg_err *err)

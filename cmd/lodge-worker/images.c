@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The images are sent. */
+/* Images are sent, those of a dump and those that were copied ahead of it. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -23,7 +23,7 @@ static bool is_image(const char *name)
 	return strncmp(name, "lodge.", 6) == 0 || (n > 4 && strcmp(name + n - 4, ".img") == 0);
 }
 
-static int send_image(struct move *m, int dir, const char *name, struct lg_err *err)
+static int send_image(struct move *m, int dir, const char *name, unsigned int round, struct lg_err *err)
 {
 	lg_autoclose int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
@@ -33,12 +33,12 @@ static int send_image(struct move *m, int dir, const char *name, struct lg_err *
 		return lg_fail(err, -errno, "open the image '%s'", name);
 	if (!S_ISREG(st.st_mode))
 		return 0;
-	r = wire_send(&m->ssh.wire, json_pack("{s:s, s:s, s:I}", "op", "image", "name", name, "size",
-					      (json_int_t)st.st_size), err);
+	r = wire_send(&m->ssh.wire, json_pack("{s:s, s:s, s:i, s:I}", "op", "image", "name", name, "round",
+					      (int)round, "size", (json_int_t)st.st_size), err);
 	return r < 0 ? r : wire_send_file(&m->ssh.wire, fd, (uint64_t)st.st_size, &m->stage_bytes, err);
 }
 
-static int send_folder(struct move *m, int folder, struct lg_err *err)
+int move_folder(struct move *m, int folder, unsigned int round, struct lg_err *err)
 {
 	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
 	lg_autodir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -50,8 +50,40 @@ static int send_folder(struct move *m, int folder, struct lg_err *err)
 		if (is_image(e->d_name)) {
 			r = move_check_time(m, err);
 			if (r == 0)
-				r = send_image(m, fd, e->d_name, err);
+				r = send_image(m, fd, e->d_name, round, err);
 		}
+	return r;
+}
+
+/* The number of the round that the images in @folder go on from; 0: none. The link is CRIU's, by the name that lodged gave it. */
+static unsigned int parent_of(int folder)
+{
+	char target[LG_AHEAD_NAME] = "";
+	unsigned int round = 0;
+
+	if (readlinkat(folder, LG_AHEAD_PARENT, target, sizeof(target) - 1) < 0 ||
+	    sscanf(target, LG_AHEAD_FOLDER, &round) != 1 || round > LG_AHEAD_ROUNDS_MAX)
+		return 0;
+	return round;
+}
+
+/* A container that has been suspended by a move whose end nobody knew: what was copied ahead is part of its images. */
+static int send_rounds(struct move *m, struct lg_err *err)
+{
+	unsigned int n = parent_of(m->images);
+	int r = 0;
+
+	for (unsigned int i = 1; r == 0 && i <= n; i++) {
+		lg_autoclose int folder = -1;
+		char name[LG_AHEAD_NAME];
+
+		snprintf(name, sizeof(name), LG_AHEAD_FOLDER, i);
+		folder = openat(m->images, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		r = folder < 0 ? lg_fail(err, -errno, "open '%s' of the images", name) :
+				 wire_ask(&m->ssh.wire, json_pack("{s:s, s:i}", "op", "round", "round", (int)i), NULL, err);
+		if (r == 0)
+			r = move_folder(m, folder, i, err);
+	}
 	return r;
 }
 
@@ -61,15 +93,22 @@ static int open_suspended(struct move *m, struct lg_err *err)
 
 	snprintf(path, sizeof(path), "%s/checkpoint/%" PRId64, m->job->var, lg_json_int(m->request, "ctid", 0));
 	m->images = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return m->images < 0 ? lg_fail(err, -errno, "open '%s'", path) : 0;
+	if (m->images < 0)
+		return lg_fail(err, -errno, "open '%s'", path);
+	return send_rounds(m, err);
 }
 
 int move_images(struct move *m, struct lg_err *err)
 {
 	int r = m->suspended ? open_suspended(m, err) : 0;
+	unsigned int parent;
 
 	if (r < 0 || m->images < 0)
 		return r;
-	r = send_folder(m, m->images, err);
-	return r < 0 ? r : wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "images"), NULL, err);
+	parent = parent_of(m->images);
+	if (m->ahead.rounds && !parent)
+		move_goes_without(m, "what was copied was of no use at the end (see the log of lodged)");
+	r = move_folder(m, m->images, 0, err);
+	return r < 0 ? r : wire_ask(&m->ssh.wire, json_pack("{s:s, s:i}", "op", "images", "parent", (int)parent), NULL,
+				    err);
 }

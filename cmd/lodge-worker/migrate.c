@@ -67,6 +67,7 @@ static int offer(struct move *m, struct lg_err *err);
 static int send_template(struct move *m, struct lg_err *err);
 static int begin(struct move *m, struct lg_err *err);
 static int send_layer_live(struct move *m, struct lg_err *err);
+static int send_layer_again(struct move *m, struct lg_err *err);
 static int freeze(struct move *m, struct lg_err *err);
 static int send_layer_last(struct move *m, struct lg_err *err);
 static int restore(struct move *m, struct lg_err *err);
@@ -78,17 +79,20 @@ static const struct stage {
 	const char *name;
 	int (*run)(struct move *m, struct lg_err *err);
 	const char *progress;	/* NULL: too short to be told of */
+	bool own;		/* it tells of its parts by itself */
 } stages[] = {
-	{ "preflight",	offer,		 "asking the other host" },
-	{ "template",	send_template,	 NULL },
-	{ "prepare",	begin,		 NULL },
-	{ "files",	send_layer_live, "sending its files" },
-	{ "freeze",	freeze,		 "freezing it" },
-	{ "last files",	send_layer_last, NULL },
-	{ "memory",	move_images,	 "sending its memory" },
-	{ "restore",	restore,	 "restoring it there" },
-	{ "commit",	commit,		 NULL },
-	{ "go",		go,		 NULL },
+	{ "preflight",	offer,		 "asking the other host", false },
+	{ "template",	send_template,	 NULL, false },
+	{ "prepare",	begin,		 NULL, false },
+	{ "files",	send_layer_live, "sending its files", false },
+	{ "copy ahead",	move_ahead,	 NULL, true },
+	{ "files again", send_layer_again, NULL, false },
+	{ "freeze",	freeze,		 "freezing it", false },
+	{ "last files",	send_layer_last, NULL, false },
+	{ "memory",	move_images,	 "sending its memory", false },
+	{ "restore",	restore,	 "restoring it there", false },
+	{ "commit",	commit,		 NULL, false },
+	{ "go",		go,		 NULL, false },
 };
 /* clang-format on */
 
@@ -196,6 +200,14 @@ static int send_layer_live(struct move *m, struct lg_err *err)
 	return r;
 }
 
+/* What has changed while memory was copied. */
+static int send_layer_again(struct move *m, struct lg_err *err)
+{
+	uint64_t bytes;
+
+	return m->ahead.rounds ? send_pass(m, false, &bytes, err) : 0;
+}
+
 static int freeze(struct move *m, struct lg_err *err)
 {
 	int r;
@@ -257,10 +269,18 @@ static int go(struct move *m, struct lg_err *err)
 
 /* ---- all of it ---- */
 
+void move_note(struct move *m, const char *name, uint64_t start)
+{
+	json_t *entry = json_pack("{s:s, s:I}", "name", name, "us", (json_int_t)(move_now_us() - start));
+
+	if (m->stage_bytes)
+		json_object_set_new(entry, "bytes", json_integer((json_int_t)m->stage_bytes));
+	json_array_append_new(m->stages, entry);
+}
+
 static int run_stage(struct move *m, const struct stage *s, struct lg_err *err)
 {
 	uint64_t start = move_now_us();
-	json_t *entry;
 	int r;
 
 	m->stage_bytes = 0;
@@ -268,10 +288,8 @@ static int run_stage(struct move *m, const struct stage *s, struct lg_err *err)
 	if (s->progress)
 		printf("P %s\n", s->progress);
 	r = s->run(m, err);
-	entry = json_pack("{s:s, s:I}", "name", s->name, "us", (json_int_t)(move_now_us() - start));
-	if (m->stage_bytes)
-		json_object_set_new(entry, "bytes", json_integer((json_int_t)m->stage_bytes));
-	json_array_append_new(m->stages, entry);
+	if (!s->own)
+		move_note(m, s->name, start);
 	return r < 0 ? lg_within(err, r, "%s", s->name) : 0;
 }
 
@@ -308,6 +326,8 @@ static int read_request(struct move *m, struct lg_err *err)
 	m->running = lg_json_bool(m->request, "running", false);
 	m->suspended = lg_json_bool(m->request, "suspended", false);
 	m->live = m->running && lg_json_bool(m->request, "live", false);
+	m->ahead.wanted = lg_json_int(m->request, "rounds", -1);
+	m->ahead.budget_us = (uint64_t)lg_json_int(m->request, "max_downtime_ms", 0) * 1000;
 	m->there = (uint32_t)lg_json_int(m->request, "new_id", 0);
 	if (!m->there)
 		m->there = (uint32_t)lg_json_int(m->request, "ctid", 0);

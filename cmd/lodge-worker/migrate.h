@@ -14,6 +14,8 @@
  *	template ---------------------> into the store	(only if it is not)
  *	begin ------------------------> ImportBegin	an empty layer, held by an open call
  *	layer ------------------------> its files, while it runs; again until little changes
+ *	LG_M_AHEAD: its memory
+ *	round, image -----------------> that, while it runs; again until little changes
  *	LG_M_FREEZE: nothing runs
  *	layer, images ----------------> what has changed, its memory
  *	restore ----------------------> ImportRestore	everything is there, nothing runs

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "cmd/lodge-worker/migrate.h"
+#include "ct/ahead.h"
 #include "lib/conf.h"
 #include "lib/msg.h"
 #include "storage/transfer.h"
@@ -25,6 +26,7 @@ struct move {
 	struct ssh ssh;
 	struct lg_transfer_index *index;
 	int layer, images;		/* -1: not yet */
+	struct lg_ahead ahead;		/* what decides how often memory is copied ahead */
 	bool went, forgotten;		/* runs there; and that host need not remember how it came */
 	uint64_t frozen_us, running_us;	/* monotonic clock */
 	uint64_t stage_bytes;		/* what the stage that runs has sent */
@@ -40,17 +42,33 @@ uint64_t move_now_us(void);
 /** move_ask() - ask lodged here for @kind (ct/migrate.h); @ret_fd, the caller's, where the answer has one */
 int move_ask(struct move *m, uint32_t kind, int *ret_fd, struct lg_err *err);
 
+/** move_note() - the report has a part more, that began at @start and sent m->stage_bytes */
+void move_note(struct move *m, const char *name, uint64_t start);
+
 /** move_check_time() - may it stand still for longer? Until its images count it can be let go. -ETIME. */
 int move_check_time(const struct move *m, struct lg_err *err);
 
 /* ---- preflight.c ---- */
 
-/** preflight() - what is in the way of a move, and what is worth knowing, a sentence each, onto m->blockers and m->notes */
+/**
+ * preflight() - what is in the way of a move, and what is worth knowing, a sentence each, onto m->blockers and m->notes
+ *
+ * What decides about m->ahead is known then, too.
+ */
 int preflight(struct move *m, struct lg_err *err);
 
-/* ---- images.c ---- */
+/* ---- images.c, ahead.c ---- */
 
 /** move_images() - the stage "memory": of a dump, or of what is suspended */
 int move_images(struct move *m, struct lg_err *err);
+
+/** move_folder() - send the images in @folder, which is of round @round; 0: the dump's */
+int move_folder(struct move *m, int folder, unsigned int round, struct lg_err *err);
+
+/** move_goes_without() - what was copied ahead, if anything, is of no use: all of its memory follows. The report says so. */
+void move_goes_without(struct move *m, const char *why);
+
+/** move_ahead() - the stage "copy ahead": rounds of its memory, while it runs */
+int move_ahead(struct move *m, struct lg_err *err);
 
 #endif

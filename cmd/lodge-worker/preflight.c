@@ -100,6 +100,26 @@ static int check_processes(const char *socket, const char *id, json_t *blockers,
 	return 0;
 }
 
+/* What either disk has beyond what the move takes without: the images of the dump, and there the files. */
+static uint64_t room_of(const json_t *facts, int64_t needed)
+{
+	int64_t free_bytes = lg_json_int(json_object_get(facts, "storage"), "free_bytes", -1);
+
+	if (free_bytes < 0)
+		return UINT64_MAX;	/* it does not say */
+	return free_bytes > needed ? (uint64_t)(free_bytes - needed) : 0;
+}
+
+static void look_ahead(struct lg_ahead *a, const json_t *ours, const json_t *theirs, const json_t *needs)
+{
+	int64_t memory = lg_json_int(needs, "memory_bytes", 0);
+	uint64_t here = room_of(ours, memory), there = room_of(theirs, memory + lg_json_int(needs, "bytes", 0));
+
+	a->tracked = lg_json_bool(json_object_get(ours, "tracking"), "usable", false);
+	a->memory_bytes = (uint64_t)lg_json_int(needs, "resident_bytes", 0);
+	a->room_bytes = here < there ? here : there;
+}
+
 int preflight(struct move *m, struct lg_err *err)
 {
 	lg_autojson json_t *ours = NULL, *theirs = NULL;
@@ -119,6 +139,7 @@ int preflight(struct move *m, struct lg_err *err)
 	r = wire_ask(&m->ssh.wire, json_pack("{s:s, s:O}", "op", "facts", "needs", needs), &theirs, err);
 	if (r < 0)
 		return r;
+	look_ahead(&m->ahead, json_object_get(ours, "facts"), json_object_get(theirs, "facts"), needs);
 	r = compare(json_object_get(ours, "facts"), json_object_get(theirs, "facts"), needs, m->blockers, m->notes,
 		    err);
 	return r == 0 && m->live ? check_processes(m->job->socket, id, m->blockers, m->notes, err) : r;

@@ -17,6 +17,7 @@
 
 #include "cmd/lodge-worker/job.h"
 #include "cmd/lodge-worker/migrate.h"
+#include "ct/ahead.h"
 #include "ct/migrate.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
@@ -36,7 +37,7 @@ struct receiver {
 	char token[80];
 	int layer;
 	struct lg_transfer_mark mark;
-	unsigned int images;
+	unsigned int images, rounds;
 };
 
 /* A method of our lodged; the fields of @from that are named go along. */
@@ -128,17 +129,68 @@ static bool name_is_sound(const char *name)
 	return name && *name && *name != '.' && !strchr(name, '/') && strlen(name) < 200;
 }
 
+/* Where images of a round are; 0: the dump's. */
+static int images_path(const struct receiver *rv, unsigned int round, char path[300])
+{
+	int n = snprintf(path, 300, "%.250s/checkpoint/%u", rv->job->var, rv->ctid);
+
+	if (round)
+		n += snprintf(path + n, 300 - (size_t)n, "/" LG_AHEAD_FOLDER, round);
+	return n;
+}
+
+/* The links are ours: CRIU follows them from the dump's images to what was copied ahead. */
+static int link_parent(const struct receiver *rv, unsigned int from, unsigned int to, struct lg_err *err)
+{
+	char path[400], target[LG_AHEAD_NAME + 3];
+	int n = images_path(rv, from, path);
+
+	snprintf(path + n, sizeof(path) - (size_t)n, "/" LG_AHEAD_PARENT);
+	snprintf(target, sizeof(target), "%s" LG_AHEAD_FOLDER, from ? "../" : "", to);
+	return symlink(target, path) < 0 ? lg_fail(err, -errno, "make '%s'", path) : 0;
+}
+
+static int take_round(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	unsigned int n = rv->rounds + 1;
+	char path[300];
+
+	(void)ret;
+	if (!rv->ctid || n > LG_AHEAD_ROUNDS_MAX || lg_json_int(m, "round", 0) != n)
+		return lg_refuse(err, -EBADMSG, 0, "a bad round of images");
+	images_path(rv, n, path);
+	/* As the folder of the images, and to be opened by name by those who have the container's ids. */
+	if (mkdir(path, 0755) < 0 || chmod(path, 0755) < 0)
+		return lg_fail(err, -errno, "make '%s'", path);
+	rv->rounds = n;
+	return n > 1 ? link_parent(rv, n, n - 1, err) : 0;
+}
+
+static int take_images(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	int64_t parent = lg_json_int(m, "parent", 0);
+
+	(void)ret;
+	if (parent == 0)
+		return 0;
+	if (parent != rv->rounds)
+		return lg_refuse(err, -EBADMSG, 0, "images without those before them");
+	return link_parent(rv, 0, rv->rounds, err);
+}
+
 static int take_image(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
 {
 	const char *name = lg_json_str(m, "name");
-	int64_t size = lg_json_int(m, "size", -1);
+	int64_t size = lg_json_int(m, "size", -1), round = lg_json_int(m, "round", 0);
 	lg_autoclose int fd = -1;
-	char path[600];
+	char folder[300], path[600];
 
 	(void)ret;
-	if (!rv->ctid || !name_is_sound(name) || size < 0 || rv->images++ == IMAGES_MAX)
+	if (!rv->ctid || !name_is_sound(name) || size < 0 || round < 0 || round > rv->rounds ||
+	    rv->images++ == IMAGES_MAX)
 		return lg_refuse(err, -EBADMSG, 0, "a bad image");
-	snprintf(path, sizeof(path), "%s/checkpoint/%u/%s", rv->job->var, rv->ctid, name);
+	images_path(rv, (unsigned int)round, folder);
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return lg_fail(err, -errno, "make '%s'", path);
@@ -209,8 +261,9 @@ static const struct op {
 	{ "begin",	take_begin,	false },
 	{ "layer",	take_layer,	true },
 	{ "done",	nothing,	false },
+	{ "round",	take_round,	false },
 	{ "image",	take_image,	true },
-	{ "images",	nothing,	false },
+	{ "images",	take_images,	false },
 	{ "restore",	take_restore,	false },
 	{ "go",		take_go,	false },
 	{ "query",	take_query,	false },

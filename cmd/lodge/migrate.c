@@ -17,6 +17,8 @@
 #include "lib/parse.h"
 #include "lib/setting_type.h"
 
+#define ROUNDS_MAX 16u
+
 /* "500ms", "2s", "500": milliseconds. */
 static int parse_ms(struct cli *cli, json_int_t *ret)
 {
@@ -33,6 +35,19 @@ static int parse_ms(struct cli *cli, json_int_t *ret)
 	    (text[n] && strcmp(text + n, "ms") != 0 && strcmp(text + n, "s") != 0))
 		return cli_usage(cli, "--max-downtime: '%s' is no time: 500ms, 2s", text);
 	*ret = (json_int_t)value * (strcmp(text + n, "s") == 0 ? 1000 : 1);
+	return 0;
+}
+
+static int put_rounds(struct cli *cli, json_t *params)
+{
+	const char *text = opt_value(&cli->args, "rounds");
+	uint64_t n;
+
+	if (!text)
+		return 0;
+	if (lg_parse_u64(text, 0, ROUNDS_MAX, &n, NULL) < 0)
+		return cli_usage(cli, "--rounds: '%s' is no number from 0 to %u", text, ROUNDS_MAX);
+	json_object_set_new(params, "rounds", json_integer((json_int_t)n));
 	return 0;
 }
 
@@ -71,6 +86,9 @@ static int make_params(struct cli *cli, json_t **ret)
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
 		if (opt_has(&cli->args, flags[i].option))
 			json_object_set_new(params, flags[i].name, json_true());
+	r = put_rounds(cli, params);
+	if (r < 0)
+		return r;
 	if (ms)
 		json_object_set_new(params, "max_downtime_ms", json_integer(ms));
 	if (new_id) {
@@ -169,6 +187,7 @@ static const struct opt opts[] = {
 	{ "live", 0, NULL, "without stopping it: connections, memory and all move" },
 	{ "new-id", 0, "ID", "its number there" },
 	{ "max-downtime", 0, "TIME", "with --live: give up, and let it run on here, when it stands still for longer (500ms, 2s)" },
+	{ "rounds", 0, "N", "with --live: copy memory ahead N times at most (0 to 16; as it makes sense)" },
 	{ "keep-source", 0, NULL, "keep it here, too, stopped" },
 	{ "dry-run", 0, NULL, "only say whether it can move, or what is in the way" },
 	{ "ssh", 0, "COMMAND", "the command that makes the connection (ssh with options for no questions)" },
@@ -180,9 +199,9 @@ const struct verb verb_migrate = {
 	.name = "migrate",
 	.args = "ID [USER@]HOST [OPTION]...",
 	.help = "move a container to another host that has lodge",
-	.more = "By ssh, as a user there who may use lodge's socket (root). Its files are copied while it runs; with --live it then "
-		"stands still while its memory and what has changed follow, and goes on there with its connections. Without it it is "
-		"shut down and started there. Whatever fails, it runs on here.",
+	.more = "By ssh, as a user there who may use lodge's socket (root). Its files are copied while it runs; with --live its memory, too, "
+		"where the kernel here tells what is written meanwhile. It then stands still while the rest of both follows, and goes on there "
+		"with its connections. Without --live it is shut down and started there. Whatever fails, it runs on here.",
 	.group = VERBS_LIFE,
 	.opts = opts,
 	.min_words = 2,

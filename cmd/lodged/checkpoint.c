@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "cmd/lodged/criu.h"
+#include "ct/ahead.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/json.h"
@@ -83,13 +84,30 @@ int checkpoint_fits_layer(const struct instance *ct, const json_t *state, struct
 			 "container's", instance_label(ct));
 }
 
+static int open_folder(const struct instance *ct, struct lg_err *err)
+{
+	char name[40];
+	int fd;
+
+	name_of(ct, name);
+	fd = openat(ct->d->var_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? lg_fail(err, -errno, "open '%s/%s'", ct->d->root.var, name) : fd;
+}
+
+void checkpoint_keep_log_of(const struct instance *ct, int folder)
+{
+	char to[64];
+
+	snprintf(to, sizeof(to), "log/criu-%u.log", ct->ctid);
+	renameat(folder, LG_CHECKPOINT_LOG, ct->d->var_fd, to);
+}
+
 void checkpoint_keep_log(const struct instance *ct)
 {
-	char from[64], to[64];
+	lg_autoclose int folder = open_folder(ct, NULL);
 
-	snprintf(from, sizeof(from), "checkpoint/%u/" LG_CHECKPOINT_LOG, ct->ctid);
-	snprintf(to, sizeof(to), "log/criu-%u.log", ct->ctid);
-	renameat(ct->d->var_fd, from, ct->d->var_fd, to);
+	if (folder >= 0)
+		checkpoint_keep_log_of(ct, folder);
 }
 
 void checkpoint_remove(const struct instance *ct)
@@ -107,16 +125,6 @@ void checkpoint_remove(const struct instance *ct)
 		lg_log(LG_LOG_WARN, "%s: its checkpoint stays: %s", instance_label(ct), err.msg);
 }
 
-static int open_folder(const struct instance *ct, struct lg_err *err)
-{
-	char name[40];
-	int fd;
-
-	name_of(ct, name);
-	fd = openat(ct->d->var_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? lg_fail(err, -errno, "open '%s/%s'", ct->d->root.var, name) : fd;
-}
-
 int checkpoint_begin(const struct instance *ct, int *ret, struct lg_err *err)
 {
 	char name[40];
@@ -131,6 +139,21 @@ int checkpoint_begin(const struct instance *ct, int *ret, struct lg_err *err)
 	fd = open_folder(ct, err);
 	if (fd < 0)
 		return fd;
+	*ret = fd;
+	return 0;
+}
+
+/* As the images, for those who read them with the container's ids: by its name, from the folder of the next round. */
+int checkpoint_ahead(int images, unsigned int round, int *ret, struct lg_err *err)
+{
+	char name[LG_AHEAD_NAME];
+	int fd = -1;
+
+	snprintf(name, sizeof(name), LG_AHEAD_FOLDER, round);
+	if (mkdirat(images, name, 0755) == 0 && fchmodat(images, name, 0755, 0) == 0)
+		fd = openat(images, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return lg_fail(err, -errno, "make the folder '%s' of its images", name);
 	*ret = fd;
 	return 0;
 }

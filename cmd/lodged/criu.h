@@ -61,6 +61,13 @@ bool checkpoint_is_there(const struct instance *ct);
 /** checkpoint_begin() - an empty folder for new images; open. What was there before is gone. */
 int checkpoint_begin(const struct instance *ct, int *ret, struct lg_err *err);
 
+/**
+ * checkpoint_ahead() - the folder for round @round of what is copied ahead, in @images; open
+ *
+ * It goes with the other images.
+ */
+int checkpoint_ahead(int images, unsigned int round, int *ret, struct lg_err *err);
+
 /** checkpoint_open() - the images, with their "state" (lib/json.h), which may be NULL */
 int checkpoint_open(const struct instance *ct, int *ret, json_t **ret_state, struct lg_err *err);
 
@@ -102,5 +109,8 @@ void checkpoint_remove(const struct instance *ct);
 
 /** checkpoint_keep_log() - it failed: what CRIU had to say stays in VAR/log/criu-ID.log */
 void checkpoint_keep_log(const struct instance *ct);
+
+/** checkpoint_keep_log_of() - that of a round of what is copied ahead, in its folder */
+void checkpoint_keep_log_of(const struct instance *ct, int folder);
 
 #endif

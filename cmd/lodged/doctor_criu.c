@@ -12,17 +12,16 @@
 
 #include "cmd/lodged/criu.h"
 #include "cmd/lodged/doctor.h"
+#include "ct/tracking.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "storage/seal.h"
 
-/* What CRIU calls it, and what it means to have it or not. */
+/* What CRIU calls it, and what it means not to have it. */
 static const struct {
-	const char *name, *with, *without;
+	const char *name, *without;
 } features[] = {
-	{ "mem_dirty_track", "this kernel tells which memory was written",
-	  "this kernel does not tell which memory was written (CONFIG_MEM_SOFT_DIRTY)" },
-	{ "timens", NULL, "no time namespaces (CONFIG_TIME_NS): clocks inside jump when a container is resumed" },
+	{ "timens", "no time namespaces (CONFIG_TIME_NS): clocks inside jump when a container is resumed" },
 };
 _Static_assert(ARRAY_SIZE(features) <= 8 * sizeof(((struct criu_known *)0)->features), "a bit for each");
 
@@ -118,14 +117,21 @@ static void check_key(struct report *r)
 
 static void say_features(struct report *r)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
-		bool has = r->d->criu.features >> i & 1;
-
-		if (has && features[i].with)
-			say(r, "checkpoint", "ok", "%s", features[i].with);
-		else if (!has)
+	for (size_t i = 0; i < ARRAY_SIZE(features); i++)
+		if (!(r->d->criu.features >> i & 1))
 			say(r, "checkpoint", "off", "%s", features[i].without);
-	}
+}
+
+static void say_tracking(struct report *r)
+{
+	struct lg_err why = { 0 };
+
+	if (lg_tracking_check(&why) == 0)
+		say(r, "checkpoint", "ok", "this kernel tells which memory was written: a live move copies it ahead, while the "
+		    "container runs");
+	else
+		say(r, "checkpoint", "off", "this kernel does not tell which memory was written: a live move copies it while the "
+		    "container stands still: %s", why.msg);
 }
 
 void doctor_criu(struct report *r)
@@ -146,6 +152,7 @@ void doctor_criu(struct report *r)
 	} else {
 		say(r, "checkpoint", "ok", "CRIU %s (%s): containers can be suspended", k->version, path);
 		say_features(r);
+		say_tracking(r);
 	}
 	check_key(r);
 }

@@ -143,6 +143,18 @@ static bool is_confined(const struct instance *ct)
 	       strncmp(text, LG_APPARMOR_PROFILE, strlen(LG_APPARMOR_PROFILE)) == 0;
 }
 
+/* Not of files: where the host does not tell it apart, all of it. */
+static void put_memory(const struct lg_cg_stats *s, json_t *needs)
+{
+	uint64_t own = s->anon_bytes == UINT64_MAX || s->shmem_bytes == UINT64_MAX ? s->memory_bytes :
+										s->anon_bytes + s->shmem_bytes;
+
+	if (s->memory_bytes != UINT64_MAX)
+		json_object_set_new(needs, "memory_bytes", json_integer((json_int_t)s->memory_bytes));
+	if (own != UINT64_MAX)
+		json_object_set_new(needs, "resident_bytes", json_integer((json_int_t)own));
+}
+
 static void put_sizes(const struct instance *ct, json_t *needs)
 {
 	struct lg_disk_limit limit;
@@ -151,9 +163,8 @@ static void put_sizes(const struct instance *ct, json_t *needs)
 	char name[16];
 
 	snprintf(name, sizeof(name), "%u", ct->ctid);
-	if (lg_cg_stats(ct->d->cg, name, LG_CG_BASIC, &stats, NULL) == 0 &&
-	    stats.memory_bytes != UINT64_MAX)
-		json_object_set_new(needs, "memory_bytes", json_integer((json_int_t)stats.memory_bytes));
+	if (lg_cg_stats(ct->d->cg, name, LG_CG_BASIC | LG_CG_KINDS, &stats, NULL) == 0)
+		put_memory(&stats, needs);
 	if (disk_usage(ct, &disk) == 0) {
 		json_object_set_new(needs, "bytes", json_integer((json_int_t)disk.bytes_used));
 		json_object_set_new(needs, "inodes", json_integer((json_int_t)disk.inodes_used));

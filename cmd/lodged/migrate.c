@@ -4,6 +4,7 @@
  * A container leaves for another host. A lodge-worker does the talking (cmd/lodge-worker/migrate.h); what only the daemon may
  * do it asks for (ct/migrate.h):
  *
+ *	AHEAD	its memory is copied while it runs (migrate_ahead.c)
  *	FREEZE	the sessions from outside end, lodge-criu dumps it and holds it: whatever happens now, it runs on when that
  *		process is told so, or ends
  *	STOP	without `live`: it is noted that it ran (moving.h), and it is shut down
@@ -199,6 +200,9 @@ static void take(struct migrate *m, const struct lg_msg *msg)
 	switch (msg->kind) {
 	case LG_M_LAYER:
 		give_layer(m);
+		break;
+	case LG_M_AHEAD:
+		ahead_begin(m);
 		break;
 	case LG_M_FREEZE:
 		migrate_freeze(m);
@@ -412,7 +416,7 @@ void api_migrate(struct lg_vcall *call, const json_t *params, void *ctx)
 		lg_vcall_fail(call, &err);
 		return;
 	}
-	m->sock = m->images = -1;
+	m->sock = m->images = m->ahead.folder = -1;
 	m->op = op_new(ct, "migrate", call);
 	if (!m->op) {
 		free(m);

@@ -18,14 +18,16 @@
 
 /* ---- what is asked of the shim and of lodge-criu ---- */
 
-static void lend(struct migrate *m, const struct lg_err *why)
+void migrate_lend(struct migrate *m, const struct lg_err *why)
 {
 	struct lg_err err = { 0 };
 	struct lg_msg msg;
 
 	lg_msg_init(&msg, LG_P_LEND);
-	lg_msg_put(&msg, "end", "1");
-	lg_msg_put_err(&msg, why);
+	if (why) {
+		lg_msg_put(&msg, "end", "1");
+		lg_msg_put_err(&msg, why);
+	}
 	m->lending = lg_msg_send(m->op->ct->shim->sock, &msg) == 0;
 	if (!m->lending) {
 		lg_refuse(&err, -EPIPE, 0, "its shim does not listen");
@@ -33,16 +35,16 @@ static void lend(struct migrate *m, const struct lg_err *why)
 	}
 }
 
-static int request(struct migrate *m, int root, struct lg_msg *ret, struct lg_err *err)
+int migrate_request(struct migrate *m, uint32_t kind, int images, int root, struct lg_msg *ret, struct lg_err *err)
 {
 	struct instance *ct = m->op->ct;
 	char path[300];
 
 	snprintf(path, sizeof(path), "%s/root", ct->d->root.run);
-	lg_msg_init(ret, LG_K_DUMP);
+	lg_msg_init(ret, kind);
 	lg_msg_put_u64(ret, "ctid", ct->ctid);
 	lg_msg_put_u64(ret, "pid", (uint64_t)ct->init_pid);
-	lg_msg_put_fd(ret, m->images);
+	lg_msg_put_fd(ret, images);
 	lg_msg_put_fd(ret, root);
 	return criu_put_common(ct, path, ret, err);
 }
@@ -53,6 +55,11 @@ static void held(struct migrate *m, const struct lg_msg *msg)
 {
 	struct lg_err err = { 0 };
 
+	if (ahead_is_stale(m)) {
+		m->ahead.again = true;
+		criu_say(m->job, LG_K_ABORT, NULL);
+		return;
+	}
 	if (criu_freeze(m->job, msg, &err) < 0) {
 		migrate_answer_failure(m, &err);
 		criu_say(m->job, LG_K_ABORT, &err);
@@ -84,6 +91,11 @@ static void criu_ended(struct migrate *m)
 		migrate_release(m);
 		return;
 	}
+	if (m->ahead.again && !m->worker_ended) {
+		m->ahead.again = false;
+		migrate_freeze(m);
+		return;
+	}
 	if (m->dumping && !m->frozen) {
 		lg_refuse(&err, -EIO, 0, "lodge-criu was killed; the container runs on");
 		migrate_answer_failure(m, &err);
@@ -109,7 +121,7 @@ static void on_criu(const struct lg_msg *msg, void *arg)
 		held(m, msg);
 	} else if (msg->kind == LG_K_FAILED) {
 		lg_msg_get_err(msg, &err);
-		if (!m->frozen && m->op)
+		if (!m->frozen && m->op && !m->ahead.again)
 			migrate_answer_failure(m, &err);
 		m->dumping = false;
 	}
@@ -127,11 +139,14 @@ static uint64_t monotonic_us(void)
 
 static int run_criu(struct migrate *m, int root, struct lg_err *err)
 {
+	char parent[LG_AHEAD_NAME];
 	struct lg_msg msg;
-	int r = request(m, root, &msg, err);
+	int r = migrate_request(m, LG_K_DUMP, m->images, root, &msg, err);
 
 	if (r < 0)
 		return r;
+	if (ahead_parent(m, parent))
+		lg_msg_put(&msg, "parent", parent);
 	m->dumping = true;
 	return criu_run(m->op->ct->d, &msg, on_criu, m, &m->job, err);
 }
@@ -152,15 +167,33 @@ bool migrate_lent(struct instance *ct, struct lg_msg *msg)
 	m->lending = false;
 	if (lg_msg_get(msg, "error")) {
 		lg_msg_get_err(msg, &err);
+		if (m->ahead.copies)
+			ahead_drop(m);
 		migrate_answer_failure(m, &err);
 		return true;
 	}
 	root = lg_msg_take_fd(msg, 0);
+	if (m->ahead.copies) {
+		ahead_lent(m, root);
+		lg_close(root);
+		return true;
+	}
 	m->frozen_at_us = monotonic_us();
 	if (run_criu(m, root, &err) < 0)
 		migrate_answer_failure(m, &err);
 	lg_close(root);
 	return true;
+}
+
+/* An empty folder, unless its memory was copied ahead into one that is of use. */
+static int make_images(struct migrate *m, struct lg_err *err)
+{
+	char parent[LG_AHEAD_NAME];
+
+	if (ahead_parent(m, parent))
+		return 0;
+	m->images = lg_close(m->images);
+	return checkpoint_begin(m->op->ct, &m->images, err);
 }
 
 void migrate_freeze(struct migrate *m)
@@ -173,12 +206,12 @@ void migrate_freeze(struct migrate *m)
 		migrate_answer_failure(m, &err);
 		return;
 	}
-	if (checkpoint_begin(ct, &m->images, &err) < 0) {
+	if (make_images(m, &err) < 0) {
 		migrate_answer_failure(m, &err);
 		return;
 	}
 	lg_refuse(&why, -ECANCELED, 0,
 		  "the session ended because %s is moving to %.200s; what it left running goes on there",
 		  instance_label(ct), m->host);
-	lend(m, &why);
+	migrate_lend(m, &why);
 }

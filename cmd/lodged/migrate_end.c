@@ -49,6 +49,7 @@ void migrate_release(struct migrate *m)
 	sd_event_source_disable_unref(m->io);
 	lg_close(m->sock);
 	lg_close(m->images);
+	ahead_drop(m);
 	json_decref(m->note);
 	json_decref(m->report);
 	free(m);
@@ -140,10 +141,11 @@ void migrate_finish_if_over(struct migrate *m)
 	/* Its last process is yet to end. */
 	if (runs && !m->gone && (m->moved || m->unknown || m->stopping))
 		return;
-	/* Images that were made for this, of one that runs. What had been suspended before stays so. */
-	if (m->images >= 0 && !m->moved && runs) {
+	/* Images that were made for this, of one that runs, or that do not count. What had been suspended before stays so. */
+	if (m->images >= 0 && !m->moved && (runs || !checkpoint_is_there(ct))) {
 		checkpoint_remove(ct);
-		runtime_save(ct, NULL, NULL);
+		if (runs)
+			runtime_save(ct, NULL, NULL);
 	}
 	migrate_finish(m);
 }

@@ -3,12 +3,14 @@
 #define LODGED_MIGRATE_JOB_H
 
 /*
- * What the files of a move from here share: migrate.c begins it and speaks to its worker, migrate_dump.c dumps it,
- * migrate_end.c ends it.
+ * What the files of a move from here share: migrate.c begins it and speaks to its worker, migrate_ahead.c copies its memory while it
+ * runs, migrate_dump.c dumps it, migrate_end.c ends it.
  */
 
 #include "cmd/lodged/criu.h"
 #include "cmd/lodged/lodged.h"
+#include "ct/ahead.h"
+#include "ct/tracking.h"
 
 struct migrate {
 	struct op *op;			/* NULL: it has ended, and what else there is only has to */
@@ -24,6 +26,15 @@ struct migrate {
 	bool noted;			/* that it has moved is written down */
 	bool worker_ended, gone;	/* gone: the container has ended and is swept */
 	uint64_t frozen_at_us;
+	struct {
+		unsigned int rounds;	/* of its memory that were copied, each on top of the one before */
+		bool copies;		/* another one is under way */
+		bool ok;		/* it went well */
+		bool again;		/* what was copied is of no use: it is let go, and dumped anew */
+		int folder;		/* of that round; -1: none */
+		struct lg_moves *moves;	/* NULL: nothing was copied */
+		struct lg_err err;
+	} ahead;
 	struct lg_err err;		/* why the worker failed */
 	json_t *report;			/* its answer */
 };
@@ -34,8 +45,31 @@ void migrate_answer_failure(struct migrate *m, const struct lg_err *err);
 /** migrate_answer() - @kind; @fd: to go with it, -1: none */
 void migrate_answer(struct migrate *m, uint32_t kind, int fd);
 
+/** migrate_lend() - ask the shim for the root, @why: and to end the sessions from outside. LENT is the answer. */
+void migrate_lend(struct migrate *m, const struct lg_err *why);
+
+/** migrate_request() - begin a request to lodge-criu, with what is the same for all; the folder of the images is @images */
+int migrate_request(struct migrate *m, uint32_t kind, int images, int root, struct lg_msg *ret, struct lg_err *err);
+
 /** migrate_freeze() - the worker wants it frozen: dump it */
 void migrate_freeze(struct migrate *m);
+
+/* ---- migrate_ahead.c ---- */
+
+/** ahead_begin() - the worker wants (another) round of its memory */
+void ahead_begin(struct migrate *m);
+
+/** ahead_lent() - the root for it is there */
+void ahead_lent(struct migrate *m, int root);
+
+/** ahead_parent() - the name of what a dump goes on from; NULL: nothing that is of use */
+const char *ahead_parent(struct migrate *m, char name[LG_AHEAD_NAME]);
+
+/** ahead_is_stale() - it is held, and what is in its images refers to copies that are not as its memory was */
+bool ahead_is_stale(struct migrate *m);
+
+/** ahead_drop() - without; the folders stay, as part of the images */
+void ahead_drop(struct migrate *m);
 
 /** migrate_dropped() - op->done of a move */
 void migrate_dropped(struct op *op, const struct lg_err *err);

@@ -61,7 +61,7 @@ process() {
 }
 
 child() {
-	pgrep -P "$1" | head -n 1
+	[ -z "$1" ] || pgrep -P "$1" | head -n 1
 }
 
 # The keeper of the dump here, or of the restore there, and the criu below it.
@@ -91,6 +91,7 @@ pid_of() {
 	ssh) child "$(process lodge-worker "migrate --var $LG_VAR")" ;;
 	lodge-criu) keeper ;;
 	criu) child "$(keeper)" ;;
+	criu-child) child "$(child "$(keeper)")" ;;	# does the work where only memory is copied
 	there-lodged) cat "$(<"$BATS_FILE_TMPDIR/$to/root")/run/lodge/lodged.pid" ;;
 	there-worker) process lodge-worker "receive --var $(<"$BATS_FILE_TMPDIR/$to/root")" ;;
 	there-lodge-criu) on "$to" there_keeper ;;
@@ -162,9 +163,9 @@ nothing_left() {
 killed_at() {
 	local here=$LG_HOST move pid
 	hold "$here" "$1"
-	move 101 --live >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	move 101 --live ${MOVE_OPTIONS:-} >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
 	move=$!
-	wait_for 20 is_held "$here" "$1" || fail "$1 is not reached: $(<"$BATS_TEST_TMPDIR/out")"
+	wait_for 60 is_held "$here" "$1" || fail "$1 is not reached: $(<"$BATS_TEST_TMPDIR/out")"
 	pid=$(pid_of "$2")
 	[ -n "$pid" ] || fail "no $2 at $1"
 	kill -KILL "$pid"
@@ -203,6 +204,7 @@ ALL="lodged worker ssh there-lodged there-worker"
 @test "template" { stage template $ALL; }
 @test "prepare" { stage prepare $ALL; }
 @test "files" { stage files $ALL; }
+@test "round 1" { MOVE_OPTIONS="--rounds 2" stage round-1 $ALL; }
 @test "freeze" { stage freeze $ALL; }
 @test "last files" { stage last-files $ALL; }
 @test "memory" { stage memory $ALL; }
@@ -210,6 +212,57 @@ ALL="lodged worker ssh there-lodged there-worker"
 @test "commit" { stage commit $ALL there-lodge-criu there-criu; }
 @test "go" { stage go $ALL lodge-criu criu there-lodge-criu there-criu; }
 @test "after go" { stage after-go $ALL lodge-criu criu; }
+
+# In the middle of a round that copies memory ahead. Whether it came in time does not matter: it moves, or runs on here.
+killed_in_a_round() {
+	local at=$LG_VAR/checkpoint/101/ahead-1 move pid
+	move 101 --live --rounds 3 >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	move=$!
+	until [ -e "$at/$2" ] || is_no_more "$move"; do sleep 0.01; done
+	pid=$(pid_of "$1") || test $? -eq 1
+	if [ -z "$pid" ] || ! kill -KILL "$pid"; then
+		echo "# $1 had ended already"
+	fi
+	revive
+	wait_for 200 is_no_more "$move" || fail "the move does not end when $1 is killed"
+	wait "$move" || echo "# $1: $(tail -n 1 "$BATS_TEST_TMPDIR/out")"
+	grep -h 'note: ' "$BATS_TEST_TMPDIR/out" | sed "s/^/# $1: /" || test $? -eq 1
+	ends_well "$1 killed in a round"
+	memory_is_right 101
+}
+
+# It has a process that writes to its memory.
+writes() {
+	need_tracking
+	LG_STATE_A=$BATS_FILE_TMPDIR/A
+	in_ct 101 pidof dirty >/dev/null || dirty_in 101 24 20000
+}
+
+# in_a_round FILE WHO...: as soon as CRIU has made that one
+in_a_round() {
+	local who
+	writes
+	for who in "${@:2}"; do
+		killed_in_a_round "$who" "$1"
+	done
+	nothing_left
+}
+
+@test "CRIU, while memory is listed to be copied ahead" { in_a_round criu.log lodge-criu criu criu-child; }
+@test "while memory is listed to be copied ahead" { in_a_round criu.log $ALL; }
+@test "CRIU, while memory is copied ahead" { in_a_round pages-1.img lodge-criu criu criu-child; }
+@test "while memory is copied ahead" { in_a_round pages-1.img $ALL; }
+@test "round 2" {
+	writes
+	MOVE_OPTIONS="--rounds 3" stage round-2 $ALL
+	memory_is_right 101
+}
+@test "go, out of images that go on from what was copied ahead" {
+	writes
+	MOVE_OPTIONS="--rounds 3" stage go lodged there-lodged
+	memory_is_right 101
+	in_ct 101 sh -c 'kill $(pidof dirty)'
+}
 
 # full FOLDER SIZE INODES: the other host has no room there
 full() {

@@ -311,6 +311,31 @@ let_go() {
 	rm -f "$LG_HOLD/$1/$2" "$LG_HOLD/$1/$2.here"
 }
 
+# ---- memory that is written to (dirty.c) ------------------------------------------------------
+
+tells_what_is_written() {
+	lodge doctor | tr -s ' \n' ' ' | grep -q 'this kernel tells which memory was written'
+}
+
+need_tracking() {
+	tells_what_is_written || cannot_run "this kernel does not tell which memory was written (CONFIG_MEM_SOFT_DIRTY)" excused
+}
+
+# dirty_in ID MIB KIB-A-SECOND [moves]
+dirty_in() {
+	put_helper "$1" dirty
+	in_ct "$1" sh -c "rm -f /dirty; setsid dirty $2 $3 /dirty ${4:-} </dev/null >/dev/null 2>&1 &"
+	wait_for 60 in_ct "$1" test -s /dirty
+}
+
+# memory_is_right ID
+# shellcheck disable=SC2016 # expanded inside
+memory_is_right() {
+	in_ct "$1" sh -c 'rm -f /dirty; kill -USR1 $(pidof dirty)'
+	wait_for 60 in_ct "$1" test -s /dirty
+	like "$(in_ct "$1" cat /dirty)" '^right ' "its memory"
+}
+
 # shellcheck disable=SC2016 # expanded inside
 # count_of ID: what its process that counts has written to /count; for a moment the file is empty
 count_of() {

@@ -250,6 +250,76 @@ remove_template() {
 	counts 101
 }
 
+# stage NAME FIELD: of the last move's report, with --json; 0 where there is none
+stage() {
+	jq -r "[.stages[] | select(.name == \"$1\") | .$2 // 0] | add // 0" <<<"$output"
+}
+
+# moves_json ID [OPTION]...
+moves_json() {
+	run --separate-stderr move "$@" --live --quiet --json
+	is "$status" 0 "move $*: $output $stderr"
+	use_host "$(other "$LG_HOST")"
+}
+
+@test "live, memory is copied ahead: what is written meanwhile is right" {
+	need_tracking
+	ct 101 --memory 512M
+	dirty_in 101 96 4000
+	local host
+	for host in B A; do
+		moves_json 101
+		is_only_on $host 101
+		memory_is_right 101
+		echo "# $(jq -c '[.stages[] | [.name, .us, .bytes]]' <<<"$output"), stood still for $(jq .downtime_us <<<"$output") us" >&3
+		[ "$(stage 'round 1' bytes)" -ge $((96 << 20)) ] || fail "the first round is not all of it: $output"
+		[ "$(stage 'round 2' us)" -gt 0 ] || fail "there is no second round: $output"
+		[ "$(stage memory bytes)" -lt $((96 << 20)) ] || fail "all of it was copied again: $output"
+		[[ $output != *'not copied ahead'* ]] || fail "it is a note that it was not: $output"
+	done
+	is "$(on A moves_left)$(on B moves_left)" "" "what is left"
+}
+
+@test "live, little memory is not copied ahead, unless it is wanted" {
+	need_tracking
+	ct 101
+	in_ct 101 sh -c "$COUNT"
+	moves_json 101
+	is "$(stage 'round 1' us)" 0 "a round"
+	moves_json 101 --rounds 1
+	[ "$(stage 'round 1' us)" -gt 0 ] || fail "there is no round: $output"
+	is "$(stage 'round 2' us)" 0 "a second round"
+	moves_json 101 --rounds 0
+	is "$(stage 'round 1' us)" 0 "a round that is not wanted"
+	counts 101
+}
+
+@test "live, a process that moves its memory about: nothing that was copied ahead is used" {
+	need_tracking
+	ct 101 --memory 512M
+	dirty_in 101 32 1000 moves
+	moves_json 101 --rounds 3
+	like "$(<"$BATS_FILE_TMPDIR/A/lodged.log")" 'its processes move memory about' "the log"
+	like "$output" 'its memory is not copied ahead, but while it stands still' "what it says"
+	[ "$(stage memory bytes)" -ge $((32 << 20)) ] || fail "not all of it was copied at the end: $output"
+	memory_is_right 101
+}
+
+@test "live, memory that cannot be copied ahead: it says so, and moves in one piece" {
+	! tells_what_is_written || cannot_run "this kernel tells which memory was written" excused
+	ct 101
+	in_ct 101 sh -c "$COUNT"
+	moves 101 --live --rounds 2
+	like "$(tr -s ' \n' ' ' <<<"$output")" \
+		'note: its memory is not copied ahead, but while it stands still: it does not mark what is written' "what it says"
+	like "$(<"$BATS_FILE_TMPDIR/A/lodged.log")" '101: its memory is not copied ahead: it does not mark' "the log"
+	[[ $output != *'round 1 '* ]] || fail "a round is in the report: $output"
+	is_only_on B 101
+	counts 101
+	run -20 move 101 --live --rounds many
+	like "$output" "'many' is no number from 0 to 16" "a bad number"
+}
+
 @test "live, with a template that is not there: it is sent, and is the same" {
 	on B umount "$(on B var)/templates/busybox"
 	on B rmdir "$(on B var)/templates/busybox"

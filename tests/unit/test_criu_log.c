@@ -32,6 +32,8 @@ static const struct {
 	{ "(00.020) Error (criu/image.c:7): Unable to write to pages-1.img\n"
 	  "(00.021) Error (criu/page-xfer.c:8): splice: No space left on device\n",
 	  "there is no room left for the images: make room on the file system of lodge's checkpoints" },
+	{ "(00.020) Error (criu/page-xfer.c:8): page-xfer: No parent image found, though parent directory is set: No such file or directory\n"
+	  "(00.021) Error (criu/some.c:3): Something else is wrong\n", "Something else is wrong" },
 	{ "(10.020) Error (compel/src/lib/infect.c:9): Unseizable non-zombie 4711 found, state D, err -1/10\n",
 	  "process 4711 (systemd-hostnam) of systemd-hostnamed.service cannot be stopped: it is being traced (strace, a debugger), "
 	  "or hangs in the kernel" },
