@@ -253,7 +253,7 @@ lodged_up() {
 		echo $? >"$LG_STATE/lodged.rc"
 	) 2>/dev/null 3>&- &
 	disown
-	if ! wait_for 10 lodged_answers_or_ended || lodged_ended; then
+	if ! wait_for 60 lodged_answers_or_ended || lodged_ended; then
 		fail "lodged does not answer: $(tail -n 20 "$LG_STATE/lodged.log")"
 	fi
 }
