@@ -158,6 +158,8 @@ hosts_up() {
 	LG_LODGED_HERE=$LG_LODGED
 	LG_HOSTS_TAG=lgt$$
 	echo "${LG_SHARED_HOST:-0}" >"$BATS_FILE_TMPDIR/shared_host"
+	# The first namespace of a machine gets it a mount, which stays.
+	ip netns add $LG_HOSTS_TAG && ip netns delete $LG_HOSTS_TAG
 	[ "${LG_SHARED_HOST:-0}" = 1 ] || host_state | sort >"$BATS_FILE_TMPDIR/before"
 	# What is on one of them is not the other's.
 	export LG_SHARED_HOST=1
