@@ -30,6 +30,11 @@ pid_of_init() {
 	lodge show "$1" --json | jq -r .init_pid
 }
 
+# What AppArmor confines it with, where the host has that.
+profile_of() {
+	cat "/proc/$(pid_of_init "$1")/attr/current"
+}
+
 # same_cgroups ID BEFORE
 same_cgroups() {
 	local now
@@ -59,7 +64,8 @@ same_cgroups() {
 }
 
 @test "a Debian is suspended and resumed, its services keep their limits" {
-	local before count
+	local before count profile
+	profile=$(profile_of 102)
 	lodge exec 102 -- systemd-run --quiet --unit=held -p MemoryMax=96M -p TasksMax=50 -p CPUQuota=40% \
 		-p CPUWeight=50 sleep infinity
 	counter 102
@@ -70,6 +76,7 @@ same_cgroups() {
 	lodge suspend 102
 	lodge resume 102
 	same_cgroups 102 "$before"
+	is "$(profile_of 102)" "$profile" "its AppArmor profile"
 	count=$(lodge exec 102 -- cat /run/t/count)
 	wait_for 10 counts_on 102 "$count" || fail "it does not count on"
 	is "$(lodge exec 102 -- systemctl is-system-running)" running "its systemd"
