@@ -14,7 +14,6 @@
  * noted when all is frozen, and they are set to that from outside when all is restored and nothing runs.
  */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -132,29 +131,33 @@ static int64_t in_ns(const struct timespec *t)
 	return t->tv_sec * NS_PER_S + t->tv_nsec;
 }
 
+struct notes {
+	FILE *f;
+	int pidfd;
+	pid_t inside;	/* how the process calls itself */
+};
+
+static int note_timer(pid_t pid, int fds, const char *name, void *arg)
+{
+	const struct notes *n = arg;
+	struct timer t;
+	int64_t now;
+
+	if (open_timer(pid, n->pidfd, fds, name, &t) < 0)
+		return 0;
+	close(t.fd);
+	/* Asked for the time behind how long is left: late by what lies between, and never early. "Never" is no time. */
+	if (read_clock(job.pid, t.clock, &now) == 0 && !__builtin_add_overflow(now, in_ns(&t.set.it_value), &now))
+		fprintf(n->f, "%d %s %d %" PRId64 "\n", (int)n->inside, name, (int)t.clock, now);
+	return ftell(n->f) < (long)FILE_MAX ? 0 : 1;
+}
+
 static int note_timers(pid_t pid, void *arg)
 {
 	lg_autoclose int pidfd = lg_pidfd_open(pid);
-	int fds = tree_open(pid, "fd");
-	lg_autodir DIR *dir = fds < 0 ? NULL : fdopendir(fds);
-	FILE *f = arg;
-	struct dirent *e;
-	pid_t inside = 0;
+	struct notes n = { arg, pidfd, tree_inside(pid) };
 
-	while (dir && (e = readdir(dir)) && ftell(f) < (long)FILE_MAX) {
-		struct timer t;
-		int64_t now;
-
-		if (e->d_name[0] == '.' || open_timer(pid, pidfd, fds, e->d_name, &t) < 0)
-			continue;
-		close(t.fd);
-		if (!inside)
-			inside = tree_inside(pid);
-		/* Asked for the time behind how long is left: late by what lies between, and never early. "Never" is no time. */
-		if (read_clock(job.pid, t.clock, &now) == 0 && !__builtin_add_overflow(now, in_ns(&t.set.it_value), &now))
-			fprintf(f, "%d %s %d %" PRId64 "\n", (int)inside, e->d_name, (int)t.clock, now);
-	}
-	return 0;
+	return tree_each_descriptor(pid, note_timer, &n);
 }
 
 int clocks_note(struct lg_err *err)
@@ -170,7 +173,7 @@ int clocks_note(struct lg_err *err)
 	for (enum clock c = 0; own && c < CLOCKS; c++)
 		own = read_clock(job.pid, c, &frozen[c]) == 0;
 	r = tree_each(job.pid, note_timers, f);
-	if (fclose(f) != 0 && r == 0)
+	if (fclose(f) != 0 && r >= 0)
 		r = -ENOMEM;
 	if (r < 0)
 		return lg_fail(err, r, "note its timers");
@@ -246,7 +249,7 @@ static int put_time(struct writer *w, unsigned int field, int64_t ns)
 	return r;
 }
 
-static int rewrite(const char *name, struct lg_err *err)
+static int rewrite(const char *name, void *arg, struct lg_err *err)
 {
 	struct writer message = { .data = NULL }, image = { .data = NULL };
 	lg_autofree char *text = NULL;
@@ -254,6 +257,7 @@ static int rewrite(const char *name, struct lg_err *err)
 	uint32_t size;
 	int r = lg_file_read(job.images, name, INFO_MAX, &text, &len, err);
 
+	(void)arg;
 	if (r < 0)
 		return r;
 	r = len < HEAD ? -EBADMSG : put_time(&message, 1, frozen[MONOTONIC]);
@@ -277,14 +281,5 @@ static int rewrite(const char *name, struct lg_err *err)
 
 int clocks_stop(struct lg_err *err)
 {
-	int fd = openat(job.images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	lg_autodir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-
-	if (!dir)
-		return lg_fail(err, -errno, "look at the images");
-	while (own && r == 0 && (e = readdir(dir)))
-		if (strncmp(e->d_name, "timens-", 7) == 0 && !strstr(e->d_name, ".tmp"))
-			r = rewrite(e->d_name, err);
-	return r;
+	return own ? images_each("timens-", rewrite, NULL, err) : 0;
 }

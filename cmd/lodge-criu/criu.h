@@ -86,6 +86,12 @@ int watches_find(struct lg_err *err);
 
 typedef int (*tree_fn)(pid_t pid, void *arg);
 
+/** @name: of a descriptor in @fds, the folder of those of a process */
+typedef int (*descriptor_fn)(pid_t pid, int fds, const char *name, void *arg);
+
+/** tree_each_descriptor() - call @fn with each descriptor of a process; other than 0 ends it. 0: all, or it has ended. */
+int tree_each_descriptor(pid_t pid, descriptor_fn fn, void *arg);
+
 /** tree_each() - call @fn with each, init first; other than 0 ends it. -E2BIG: there are too many. */
 int tree_each(pid_t pid, tree_fn fn, void *arg);
 
@@ -188,6 +194,13 @@ void cancel_release(void);
 
 /** hook_at() - CRIU calls back at @point: does the request want something to die there? */
 void hook_at(const char *point);
+
+/* ---- images.c ---- */
+
+typedef int (*image_fn)(const char *name, void *arg, struct lg_err *err);
+
+/** images_each() - call @fn with each image whose name begins with @prefix, in no order; other than 0 ends it */
+int images_each(const char *prefix, image_fn fn, void *arg, struct lg_err *err);
 
 /* ---- ids.c ---- */
 

@@ -11,7 +11,6 @@
  * the program }.
  */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -115,8 +114,9 @@ static int read_image(const char *name, char **text, struct reader *ret, struct 
 	return 0;
 }
 
-static int note_program(struct named *all, const char *name, struct lg_err *err)
+static int note_program(const char *name, void *arg, struct lg_err *err)
 {
+	struct named *all = arg;
 	lg_autofree char *text = NULL;
 	struct reader r = { NULL, NULL }, mm, none;
 	const uint8_t *at;
@@ -133,20 +133,6 @@ static int note_program(struct named *all, const char *name, struct lg_err *err)
 	for (size_t i = 0; i < all->n; i++)
 		all->of[i].program = all->of[i].program || all->of[i].id == id;
 	return 0;
-}
-
-static int note_programs(struct named *all, struct lg_err *err)
-{
-	int fd = openat(job.images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	lg_autodir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-
-	if (!dir)
-		return lg_fail(err, -errno, "look at the images");
-	while (r == 0 && (e = readdir(dir)))
-		if (strncmp(e->d_name, "mm-", 3) == 0)
-			r = note_program(all, e->d_name, err);
-	return r;
 }
 
 int exe_rewrite(struct lg_err *err)
@@ -167,7 +153,7 @@ int exe_rewrite(struct lg_err *err)
 	}
 	if (e < 0)
 		return lg_fail(err, e, "'%s' of the images", name);
-	e = all.n ? note_programs(&all, err) : 0;
+	e = all.n ? images_each("mm-", note_program, &all, err) : 0;
 	for (size_t i = 0; e == 0 && i < all.n; i++)
 		if (all.of[i].program) {
 			text[all.of[i].at] = (char)(text[all.of[i].at] & ~1);

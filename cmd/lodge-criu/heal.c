@@ -117,26 +117,25 @@ static void leave_repair_of(int sock)
 		setsockopt(sock, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off));
 }
 
+static int leave_repair_of_descriptor(pid_t pid, int fds, const char *name, void *arg)
+{
+	const int *pidfd = arg;
+	lg_autoclose int sock = -1;
+
+	(void)pid;
+	if (is_socket(fds, name))
+		sock = (int)syscall(SYS_pidfd_getfd, *pidfd, (int)strtol(name, NULL, 10), 0);
+	if (sock >= 0)
+		leave_repair_of(sock);
+	return 0;
+}
+
 static int leave_repair_in(pid_t pid, void *arg)
 {
 	lg_autoclose int pidfd = lg_pidfd_open(pid);
-	int fds = tree_open(pid, "fd");
-	lg_autodir DIR *dir = fds < 0 ? NULL : fdopendir(fds);
-	struct dirent *e;
 
 	(void)arg;
-	if (!dir)
-		lg_close(fds);
-	while (dir && (e = readdir(dir))) {
-		lg_autoclose int sock = -1;
-
-		if (e->d_name[0] == '.' || !is_socket(fds, e->d_name))
-			continue;
-		sock = (int)syscall(SYS_pidfd_getfd, pidfd, (int)strtol(e->d_name, NULL, 10), 0);
-		if (sock >= 0)
-			leave_repair_of(sock);
-	}
-	return 0;
+	return tree_each_descriptor(pid, leave_repair_of_descriptor, &pidfd);
 }
 
 static int leave_repair(struct lg_err *err)

@@ -8,7 +8,6 @@
  * message, in which field 1 and 2 are the extents of users and groups: { 1: first, 2: lower_first, 3: count }.
  */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -86,13 +85,6 @@ static int read_base(const char *name, uint32_t *ret, struct lg_err *err)
 	return lg_refuse(err, -EBADMSG, 0, "'%s' of the images is damaged", name);
 }
 
-static bool is_userns(const char *name)
-{
-	size_t len = strlen(name);
-
-	return strncmp(name, "userns-", 7) == 0 && len > 11 && strcmp(name + len - 4, ".img") == 0;
-}
-
 static int rewrite(const char *name, struct lg_err *err)
 {
 	struct image message = { .len = 0 }, image = { .len = 0 };
@@ -108,12 +100,14 @@ static int rewrite(const char *name, struct lg_err *err)
 				    err);
 }
 
-static int move(const char *name, struct lg_err *err)
+/* The first of them; there is only one. */
+static int move(const char *name, void *arg, struct lg_err *err)
 {
+	unsigned int *n = arg;
 	uint32_t was;
-	int r = read_base(name, &was, err);
+	int r = (*n)++ ? 0 : read_base(name, &was, err);
 
-	if (r < 0 || was == job.owner)
+	if (r < 0 || *n > 1 || was == job.owner)
 		return r;
 	r = rewrite(name, err);
 	return r < 0 ? r : ids_move_cgroups(was, err);
@@ -121,17 +115,9 @@ static int move(const char *name, struct lg_err *err)
 
 int ids_rewrite(struct lg_err *err)
 {
-	int fd = openat(job.images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	lg_autodir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	unsigned int n = 0;
-	struct dirent *e;
-	int r = 0;
+	int r = images_each("userns-", move, &n, err);
 
-	if (!dir)
-		return lg_fail(err, -errno, "look at the images");
-	while (r == 0 && (e = readdir(dir)))
-		if (is_userns(e->d_name) && n++ == 0)
-			r = move(e->d_name, err);
 	if (r == 0 && n != 1)
 		return lg_refuse(err, -EBADMSG, 0, "the images are of %u user namespaces", n);
 	return r;

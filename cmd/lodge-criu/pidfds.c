@@ -12,7 +12,6 @@
  * as it is.
  */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -74,25 +73,27 @@ static pid_t whose(pid_t pid, const char *fd)
 	return tree_number_in(path);
 }
 
+struct notes {
+	FILE *f;
+	pid_t inside;	/* how the process calls itself */
+};
+
+static int note_pidfd(pid_t pid, int fds, const char *name, void *arg)
+{
+	const struct notes *n = arg;
+	uint64_t number = number_of(fds, name);
+	pid_t target = number ? whose(pid, name) : 0;
+
+	if (target > 0)
+		fprintf(n->f, "%d %s %d %" PRIu64 "\n", (int)n->inside, name, (int)target, number);
+	return ftell(n->f) < (long)FILE_MAX ? 0 : 1;
+}
+
 static int note_process(pid_t pid, void *arg)
 {
-	int fds = tree_open(pid, "fd");
-	lg_autodir DIR *dir = fds < 0 ? NULL : fdopendir(fds);
-	FILE *f = arg;
-	struct dirent *e;
-	pid_t inside = 0;
+	struct notes n = { arg, tree_inside(pid) };
 
-	while (dir && (e = readdir(dir)) && ftell(f) < (long)FILE_MAX) {
-		uint64_t number = e->d_name[0] == '.' ? 0 : number_of(fds, e->d_name);
-		pid_t target = number ? whose(pid, e->d_name) : 0;
-
-		if (target <= 0)
-			continue;
-		if (!inside)
-			inside = tree_inside(pid);
-		fprintf(f, "%d %s %d %" PRIu64 "\n", (int)inside, e->d_name, (int)target, number);
-	}
-	return 0;
+	return tree_each_descriptor(pid, note_pidfd, &n);
 }
 
 int pidfds_note(struct lg_err *err)
@@ -108,7 +109,7 @@ int pidfds_note(struct lg_err *err)
 	if (!f)
 		return lg_fail(err, -ENOMEM, "note its pidfds");
 	r = tree_each(job.pid, note_process, f);
-	if (fclose(f) != 0 && r == 0)
+	if (fclose(f) != 0 && r >= 0)
 		r = -ENOMEM;
 	if (r < 0)
 		return lg_fail(err, r, "note its pidfds");

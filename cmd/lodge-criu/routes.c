@@ -13,10 +13,8 @@
  * number, then the kernel's messages.
  */
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <string.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "cmd/lodge-criu/criu.h"
@@ -50,7 +48,7 @@ static int rewrite_rules(const char *name, char *text, size_t len, struct lg_err
 }
 
 /* clang-format off */
-static const struct {
+static const struct kind {
 	const char *prefix;
 	int (*run)(const char *name, char *text, size_t len, struct lg_err *err);	/* NULL: only an empty one goes */
 } kinds[] = {
@@ -62,8 +60,9 @@ static const struct {
 };
 /* clang-format on */
 
-static int rewrite(size_t kind, const char *name, struct lg_err *err)
+static int rewrite(const char *name, void *arg, struct lg_err *err)
 {
+	const struct kind *kind = arg;
 	lg_autofree char *text = NULL;
 	size_t len = 0;
 	int r = lg_file_read(job.images, name, IMAGE_MAX, &text, &len, err);
@@ -72,20 +71,14 @@ static int rewrite(size_t kind, const char *name, struct lg_err *err)
 		return r;
 	if (!len)
 		return drop(name, err);
-	return kinds[kind].run ? kinds[kind].run(name, text, len, err) : 0;
+	return kind->run ? kind->run(name, text, len, err) : 0;
 }
 
 int routes_rewrite(struct lg_err *err)
 {
-	int fd = openat(job.images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	lg_autodir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
+	int r = 0;
 
-	if (!dir)
-		return lg_fail(err, -errno, "look at the images");
-	while (r == 0 && (e = readdir(dir)))
-		for (size_t i = 0; r == 0 && i < ARRAY_SIZE(kinds); i++)
-			if (strncmp(e->d_name, kinds[i].prefix, strlen(kinds[i].prefix)) == 0 && !strstr(e->d_name, ".tmp"))
-				r = rewrite(i, e->d_name, err);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(kinds); i++)
+		r = images_each(kinds[i].prefix, rewrite, (void *)(uintptr_t)&kinds[i], err);	/* it only reads */
 	return r;
 }

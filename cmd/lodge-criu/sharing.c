@@ -9,7 +9,6 @@
  * message for each mount.
  */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
+#define IMAGES "mountpoints-"
 #define HEAD 8u
 #define IMAGE_MAX (16u << 20)
 #define MASTERS_MAX 1024u
@@ -183,10 +183,10 @@ static int each(const char *name, struct masters *all, struct writer *w, struct 
 	return e < 0 ? lg_fail(err, e, "'%s' of the images", name) : 0;
 }
 
-static int rewrite(const char *name, struct masters *all, struct lg_err *err)
+static int rewrite(const char *name, void *arg, struct lg_err *err)
 {
 	struct writer w = { .data = NULL };
-	int e = each(name, all, &w, err);
+	int e = each(name, arg, &w, err);
 
 	if (e == 0)
 		e = lg_file_replace_fast(job.images, name, (const char *)w.data, w.len, 0644, err);
@@ -194,30 +194,21 @@ static int rewrite(const char *name, struct masters *all, struct lg_err *err)
 	return e;
 }
 
-static int each_image(struct masters *all, bool write, struct lg_err *err)
+static int note_image(const char *name, void *arg, struct lg_err *err)
 {
-	int fd = openat(job.images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), e = 0;
-	lg_autodir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *ent;
-
-	if (!dir)
-		return lg_fail(err, -errno, "look at the images");
-	while (e == 0 && (ent = readdir(dir)))
-		if (strncmp(ent->d_name, "mountpoints-", 12) == 0 && !strstr(ent->d_name, ".tmp"))
-			e = write ? rewrite(ent->d_name, all, err) : each(ent->d_name, all, NULL, err);
-	return e;
+	return each(name, arg, NULL, err);
 }
 
 int sharing_rewrite(struct lg_err *err)
 {
 	struct masters all = { .of = calloc(MASTERS_MAX, sizeof(struct master)) };
 	bool differ = false;
-	int e = all.of ? each_image(&all, false, err) : lg_fail(err, -ENOMEM, "look at its mounts");
+	int e = all.of ? images_each(IMAGES, note_image, &all, err) : lg_fail(err, -ENOMEM, "look at its mounts");
 
 	for (size_t i = 0; i < all.n; i++)
 		differ = differ || all.of[i].differ;
 	if (e == 0 && differ)
-		e = each_image(&all, true, err);
+		e = images_each(IMAGES, rewrite, &all, err);
 	free(all.of);
 	return e;
 }

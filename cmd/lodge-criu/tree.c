@@ -66,6 +66,20 @@ int tree_open(pid_t pid, const char *what)
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+int tree_each_descriptor(pid_t pid, descriptor_fn fn, void *arg)
+{
+	int fds = tree_open(pid, "fd"), r = 0;
+	lg_autodir DIR *dir = fds < 0 ? NULL : fdopendir(fds);
+	struct dirent *e;
+
+	if (!dir)
+		lg_close(fds);
+	while (dir && r == 0 && (e = readdir(dir)))
+		if (e->d_name[0] != '.')
+			r = fn(pid, fds, e->d_name, arg);
+	return r;
+}
+
 int tree_each(pid_t pid, tree_fn fn, void *arg)
 {
 	struct tree t = { .fn = fn, .arg = arg };

@@ -87,21 +87,25 @@ static bool is_inotify(int fds, const char *name)
 	return strcmp(target, "anon_inode:inotify") == 0;
 }
 
+struct process {
+	struct watches *w;
+	int infos;
+};
+
+static int read_descriptor(pid_t pid, int fds, const char *name, void *arg)
+{
+	const struct process *p = arg;
+
+	(void)pid;
+	return is_inotify(fds, name) ? read_info(p->w, p->infos, name) : 0;
+}
+
 static int read_process(pid_t pid, void *arg)
 {
-	struct watches *w = arg;
 	lg_autoclose int infos = tree_open(pid, "fdinfo");
-	int fds = tree_open(pid, "fd");
-	lg_autodir DIR *dir = fds < 0 ? NULL : fdopendir(fds);
-	struct dirent *e;
-	int r = 0;
+	struct process p = { arg, infos };
 
-	if (!dir && fds >= 0)
-		close(fds);
-	while (r == 0 && dir && infos >= 0 && (e = readdir(dir)))
-		if (e->d_name[0] != '.' && is_inotify(fds, e->d_name))
-			r = read_info(w, infos, e->d_name);
-	return r;
+	return infos < 0 ? 0 : tree_each_descriptor(pid, read_descriptor, &p);
 }
 
 /* ---- where it is ---- */
