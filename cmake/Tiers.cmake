@@ -51,6 +51,9 @@ function(lodge_host_tier)
 			RUN_SERIAL ON FIXTURES_REQUIRED templates)
 	endforeach()
 	set_tests_properties(host/servers PROPERTIES FIXTURES_REQUIRED "templates;servers")
+	lodge_script(NAME soak/migrate LABEL host TIMEOUT 1800
+		COMMAND tests/soak/migrate ${PROJECT_BINARY_DIR} 5)
+	set_tests_properties(soak/migrate PROPERTIES RUN_SERIAL ON FIXTURES_REQUIRED servers)
 endfunction()
 
 function(lodge_vm_tier)
