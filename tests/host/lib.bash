@@ -144,13 +144,13 @@ host_state() {
 	local dir
 	for dir in /sys/class/net/*; do
 		echo "link ${dir##*/}"
-	done | ours "link $LG_TAG"
-	awk '{ print "mount", $5 }' /proc/self/mountinfo | ours "$LODGE_ROOT"
+	done | ours "link ${LG_TAG:-}"
+	awk '{ print "mount", $5 }' /proc/self/mountinfo | ours "${LODGE_ROOT:-}"
 	awk '$3 ~ /^cgroup2?$/ { print $2 }' /proc/self/mounts | sort -u | while read -r dir; do
 		find "$dir" -type d -name '*lodge*' -printf 'cgroup %p\n'
-	done | ours "/$LG_CGROUP"
-	losetup --noheadings --output NAME,BACK-FILE | sed 's/^/loop /' | ours "$LODGE_ROOT"
-	nft list tables | sed 's/^/nft /' | ours "$LG_TABLE"
+	done | ours "/${LG_CGROUP:-}"
+	losetup --noheadings --output NAME,BACK-FILE | sed 's/^/loop /' | ours "${LODGE_ROOT:-}"
+	nft list tables | sed 's/^/nft /' | ours "${LG_TABLE:-}"
 	processes_of_lodge
 	if [ "${LG_SHARED_HOST:-0}" != 1 ]; then
 		# Names of services change on a living host; sockets and namespaces that lodge keeps do not go.
