@@ -264,19 +264,25 @@ static int cover(const char *path)
 	return 0;
 }
 
-static int make_readonly(const char *path)
+/* @from, a file or a folder with what is mounted in it, at @to */
+static int bind_readonly(const char *from, const char *to)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
-	lg_autoclose int tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | AT_RECURSIVE |
+	lg_autoclose int tree = open_tree(AT_FDCWD, from, OPEN_TREE_CLONE | AT_RECURSIVE |
 					  OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
 
 	if (tree < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
 		return -errno;
-	if (move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+	if (move_mount(tree, "", AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return -errno;
 	return 0;
+}
+
+static int make_readonly(const char *path)
+{
+	return bind_readonly(path, path);
 }
 
 /* Only where the kernel, not the image, decides what a path leads to. */
@@ -310,10 +316,10 @@ static int give_boot_id(struct lg_err *err)
 	if (r < 0)
 		return r;
 	fd = open(BOOT_ID, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-	if (fd < 0 || write(fd, id, len) != (ssize_t)len ||
-	    mount(BOOT_ID, "/proc/sys/kernel/random/boot_id", NULL, MS_BIND, NULL) < 0)
+	if (fd < 0 || write(fd, id, len) != (ssize_t)len)
 		return lg_fail(err, -errno, "give it a boot id");
-	return 0;
+	r = bind_readonly(BOOT_ID, "/proc/sys/kernel/random/boot_id");
+	return r < 0 ? lg_fail(err, r, "give it a boot id") : 0;
 }
 
 int lg_mounts_hide(const struct lg_start *start, struct lg_err *err)

@@ -318,6 +318,9 @@ doctor_says() {
 	[[ $first =~ ^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$ ]] || fail "no id: $first"
 	[ "$first" != "$second" ] || fail "two containers have one"
 	[ "$first" != "$(</proc/sys/kernel/random/boot_id)" ] || fail "it is the host's"
+	# It is the kernel's word, and no file of the container's.
+	run in_ct 141 sh -c 'echo x >/proc/sys/kernel/random/boot_id'
+	[ "$status" -ne 0 ] || fail "it can be written"
 	lodge restart 141
 	second=$(in_ct 141 cat /proc/sys/kernel/random/boot_id)
 	[ "$first" != "$second" ] || fail "it is that of the last start"
