@@ -165,7 +165,7 @@ killed_at() {
 	hold "$here" "$1"
 	move 101 --live ${MOVE_OPTIONS:-} >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
 	move=$!
-	wait_for 60 is_held "$here" "$1" || fail "$1 is not reached: $(<"$BATS_TEST_TMPDIR/out")"
+	wait_for 200 is_held "$here" "$1" || fail "$1 is not reached: $(<"$BATS_TEST_TMPDIR/out")"
 	pid=$(pid_of "$2")
 	[ -n "$pid" ] || fail "no $2 at $1"
 	kill -KILL "$pid"
