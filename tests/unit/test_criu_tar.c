@@ -70,7 +70,7 @@ static void teardown(void)
 static void simple_tree(void)
 {
 	ck_assert_int_eq(sh("cd from; mkdir -p a/b sticky " LONG "/" LONG "; echo text >a/file; : >empty; "
-			    "ln -s /nowhere a/link; mkfifo a/fifo; chmod 1777 sticky; chmod 4750 a/file; "
+			    "ln -s /nowhere a/link; mkfifo a/fifo; mknod a/hidden c 0 0; chmod 1777 sticky; chmod 4750 a/file; "
 			    "echo x >" LONG "/" LONG "/x; touch -d 2020-01-02 a/file a/b; touch -d 2019-01-02 a ."), 0);
 }
 
