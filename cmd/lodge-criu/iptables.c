@@ -10,12 +10,11 @@
  *	anything else	what the host's own does; to save, nothing where the network namespace has no tables
  */
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "cmd/lodge-criu/tables.h"
 
 /* clang-format off */
 static const struct {
@@ -23,9 +22,9 @@ static const struct {
 	const char *tables;	/* of the network namespace that we are in; NULL: it does not matter */
 	const char *real[2];
 } programs[] = {
-	{ "iptables-save",	"/proc/self/net/ip_tables_names",
+	{ "iptables-save",	IPTABLES_NAMES,
 		{ "/usr/sbin/iptables-legacy-save", "/usr/sbin/iptables-save" } },
-	{ "ip6tables-save",	"/proc/self/net/ip6_tables_names",
+	{ "ip6tables-save",	IP6TABLES_NAMES,
 		{ "/usr/sbin/ip6tables-legacy-save", "/usr/sbin/ip6tables-save" } },
 	{ "iptables-restore",	NULL,
 		{ "/usr/sbin/iptables-legacy-restore", "/usr/sbin/iptables-restore" } },
@@ -35,20 +34,6 @@ static const struct {
 /* clang-format on */
 
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
-
-/* No such file: the kernel has no legacy tables at all. */
-static bool has_tables(const char *names)
-{
-	int fd = open(names, O_RDONLY | O_CLOEXEC);
-	char c;
-	ssize_t n;
-
-	if (fd < 0)
-		return errno != ENOENT;
-	n = read(fd, &c, 1);
-	close(fd);
-	return n != 0;
-}
 
 int main(int argc, char **argv)
 {
@@ -62,10 +47,10 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (argc == 2 && strcmp(argv[1], "-V") == 0) {
-		printf("%s v1.8 (legacy)\n", name);
+		printf(IPTABLES_VERSION, name);
 		return 0;
 	}
-	if (programs[i].tables && !has_tables(programs[i].tables))
+	if (programs[i].tables && !tables_are_there(programs[i].tables))
 		return 0;
 	for (size_t k = 0; k < 2; k++)
 		execv(programs[i].real[k], argv);
