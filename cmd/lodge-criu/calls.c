@@ -114,13 +114,15 @@ static int makes_user_namespace(long number, const long a[6])
 
 EXPORTED long syscall(long number, ...)
 {
-	long a[6];
+	long a[6], r;
 	va_list ap;
 
 	va_start(ap, number);
 	for (int i = 0; i < 6; i++)
 		a[i] = va_arg(ap, long);
 	va_end(ap);
+	if (calls_open_cgroups(number, a, &r))
+		return result(r);
 	if (owner() && (makes_user_namespace(number, a) || number == SYS_prlimit64))
 		return result(as_owner(number, a));
 	return result(kernel(number, a));

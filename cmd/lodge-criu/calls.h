@@ -50,4 +50,7 @@ static inline long number_of(const char *name)
 /** calls_give_up() - does nobody want this dump any more? (calls_end.c) */
 int calls_give_up(void);
 
+/** calls_open_cgroups() - is the call part of mounting cgroups, and has it been made otherwise? Then @ret is its result. (calls_cgroups.c) */
+int calls_open_cgroups(long number, const long a[6], long *ret);
+
 #endif
