@@ -190,6 +190,11 @@ void cancel_finish(void);
 /** cancel_release() - let the container go on */
 void cancel_release(void);
 
+/* ---- sockets.c ---- */
+
+/** sockets_keep() - the netfilter sockets that CRIU has open stay open until we end: closing one makes the kernel wait */
+void sockets_keep(void);
+
 /* ---- hook.c: for tests ---- */
 
 /** hook_at() - CRIU calls back at @point: does the request want something to die there? */

@@ -179,6 +179,14 @@ static int on_restored(criu_notify_arg_t na)
 	return r < 0 ? r : hold();
 }
 
+/* It runs in a moment. */
+static int on_resuming(criu_notify_arg_t na)
+{
+	(void)na;
+	sockets_keep();
+	return 0;
+}
+
 /* clang-format off */
 static const struct {
 	const char *action;
@@ -190,6 +198,7 @@ static const struct {
 	{ "setup-namespaces",		true,	on_cloned },
 	{ "post-setup-namespaces",	true,	on_namespaces },
 	{ "post-restore",		true,	on_restored },
+	{ "post-resume",		true,	on_resuming },
 };
 /* clang-format on */
 
