@@ -184,9 +184,14 @@ static void check_tracer(void)
 		call(SYS_exit_group, 1, 0, 0, 0);
 }
 
+/*
+ * A wait that a signal ends CRIU takes for a failure, and leaves the process where it is: with the trap of a call that was made in
+ * its name as its next instruction. Nobody's wish that the dump ends is worth that; it is seen at the next file that CRIU makes.
+ */
 static long ask(long number, long a0, long a1, long a2, long a3)
 {
 	const long a[6] = { a0, a1, a2, a3 };
+	int gave_up = calls_give_up();
 
 	slot.number = number;
 	slot.interrupted = 0;
@@ -195,8 +200,11 @@ static long ask(long number, long a0, long a1, long a2, long a3)
 	for (int naps = 0; !await_spinning(ANSWERED); naps++) {
 		const struct timespec t = { .tv_nsec = NAP_NS };
 
-		if (call(SYS_futex, (long)&slot.state, FUTEX_WAIT, ASKED, (long)&t) == -EINTR)
-			slot.interrupted = 1;
+		if (call(SYS_futex, (long)&slot.state, FUTEX_WAIT, ASKED, (long)&t) == -EINTR) {
+			if (calls_give_up() == gave_up)
+				slot.interrupted = 1;
+			gave_up = calls_give_up();
+		}
 		if (naps % ALIVE_NAPS == ALIVE_NAPS - 1)
 			check_tracer();
 	}

@@ -149,14 +149,18 @@ criu_of() {
 	[ -n "${lodge_criu:-}" ] && CRIU_PID=$(awk '{ print $1 }' "/proc/$lodge_criu/task/$lodge_criu/children") && [ -n "$CRIU_PID" ]
 }
 
-# kill_after MS ROUND: CRIU, so long after it began; whether it was in time does not matter
+# kill_after MS [WHO]: CRIU, or lodge-criu by SIGTERM, so long after it began; whether it was in time does not matter
 kill_after() {
 	local suspend lodge_criu="" CRIU_PID=""
 	lodge suspend 101 >/dev/null 2>&1 &
 	suspend=$!
 	until criu_of 101 || is_no_more $suspend; do :; done
 	sleep "$(printf '0.%03d' "$1")"
-	[ -z "$CRIU_PID" ] || kill -9 "$CRIU_PID" 2>/dev/null || is_no_more "$CRIU_PID"
+	if [ "${2:-criu}" = criu ]; then
+		[ -z "$CRIU_PID" ] || kill -9 "$CRIU_PID" 2>/dev/null || is_no_more "$CRIU_PID"
+	else
+		[ -z "$lodge_criu" ] || kill -TERM "$lodge_criu" 2>/dev/null || is_no_more "$lodge_criu"
+	fi
 	wait $suspend || killed=$((killed + 1))
 	[ "$(field 101 .state)" = running ] || lodge resume 101 >/dev/null
 }
@@ -169,6 +173,18 @@ kill_after() {
 		unharmed "in round $round"
 	done
 	echo "# $killed of $round suspends were cut short" >&3
+	[ "$killed" -gt 0 ]
+	suspend_and_resume "after all of them"
+}
+
+@test "a dump that is called off at any moment: the container runs on" {
+	local round killed=0
+	for ((round = 0; round < ${LG_KILLS:-20}; round++)); do
+		kill_after $((RANDOM % 150)) lodge-criu
+		lively "in round $round"
+		unharmed "in round $round"
+	done
+	echo "# $killed of $round suspends were called off" >&3
 	[ "$killed" -gt 0 ]
 	suspend_and_resume "after all of them"
 }
