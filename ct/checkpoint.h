@@ -8,6 +8,7 @@
  * process ends.
  *
  *	DUMP   ----------------------->
+ *	   <---------------------------  FROZEN	nothing of it runs; comes again when it ran on and is dumped anew
  *	   <---------------------------  HELD	nothing runs any more, and everything is in the images
  *	GO / ABORT  ------------------>		GO kills it; ABORT, and the end of the connection, lets it run on
  *	   <---------------------------  DONE, or FAILED: then it runs
@@ -56,6 +57,7 @@ enum lg_checkpoint {
 			 * processes: if it ends before GO they have run on, and the images are of the past */
 	LG_K_DONE,	/* pid (RESTORE) */
 	LG_K_FAILED,	/* error object: CRIU's log in one line */
+	LG_K_FROZEN,	/* us: when its processes began to be stopped, monotonic clock */
 };
 
 /*

@@ -7,7 +7,8 @@
  * receiving block, on any descriptor that can be written or read (a pipe, a socket, a file).
  *
  * A layer is sent in passes: the first brings everything, each later one what changed since the
- * one before, and the last is sent while the container is frozen. Both ends must have finished a
+ * one before, and the last is sent while the container is frozen. One before that may be sent while it
+ * is frozen, too, and somebody else still gives and takes away names. Both ends must have finished a
  * pass with success before the next begins; after a failure the target's layer is worth nothing
  * and is thrown away.
  *
@@ -41,6 +42,7 @@ typedef void lg_transfer_progress(const struct lg_transfer_count *done,
 
 struct lg_transfer_send {
 	bool frozen;		/* nothing writes to the layer: what changes meanwhile is an error */
+	bool still;		/* nothing writes to files; names come and go, which are left to the next pass */
 	lg_transfer_progress *progress;	/* may be NULL */
 	void *arg;
 };
@@ -59,7 +61,8 @@ struct lg_transfer_sent {
  * @ret_index:	for the next pass, the caller's to free; NULL when there will be none
  *
  * A pass of a layer that is in use begins with syncfs(2) and may take long. What vanishes or
- * changes its kind meanwhile is left to the next pass.
+ * changes its kind meanwhile is left to the next pass. Behind one that was @how->still the layer may be used again only after
+ * lg_transfer_index_used().
  *
  * Return: 0; -ESTALE when the layer changed although @how says frozen, or its deepest folders were
  * moved while it was read; -EPIPE when the other end went away; other negative errnos.
@@ -67,6 +70,13 @@ struct lg_transfer_sent {
 int lg_transfer_send(int layer_fd, const struct lg_transfer_index *before, int out_fd,
 		     const struct lg_transfer_send *how, struct lg_transfer_sent *ret,
 		     struct lg_transfer_index **ret_index, struct lg_err *err);
+
+/**
+ * lg_transfer_index_used() - files have been written to again since the pass that said otherwise
+ *
+ * The next pass sends once more what that one sent.
+ */
+void lg_transfer_index_used(struct lg_transfer_index *index);
 
 /** lg_transfer_index_free() - NULL is fine. */
 void lg_transfer_index_free(struct lg_transfer_index *index);

@@ -73,6 +73,12 @@ struct lg_transfer_index *lg_index_new(void)
 	return x;
 }
 
+void lg_transfer_index_used(struct lg_transfer_index *index)
+{
+	if (index)
+		index->still = false;
+}
+
 void lg_transfer_index_free(struct lg_transfer_index *x)
 {
 	if (!x)

@@ -53,6 +53,7 @@ struct lg_transfer_index {
 	uint32_t *gone;		/* nodes of the book before */
 	uint32_t ngone, gone_room;
 	struct lg_moment since;	/* what has changed from then on is not known for certain */
+	bool still;		/* but of what is no folder, that is: nothing wrote to it then */
 	int64_t booted_ns;	/* when the host was booted, by the wall clock as it went then */
 	uint8_t digest[32];	/* of the stream that it was sent as */
 };
@@ -95,7 +96,7 @@ bool lg_node_same_file(const struct lg_node *a, const struct lg_node *b);
 /* One pass of the sender. */
 struct lg_pass {
 	enum lg_transfer_kind kind;
-	bool frozen;
+	bool frozen, still;
 	const struct lg_transfer_index *before;	/* NULL: the first pass */
 	struct lg_moment since;	/* before->since, by the clock as it goes now */
 	struct lg_transfer_index *now;

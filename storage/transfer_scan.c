@@ -19,6 +19,10 @@
  * coarsest granularity, is sent again in the next pass, even if it looks the same. The pages of
  * tmpfs are never written back, so there every file is sent again.
  *
+ * A pass of a frozen container whose names come and go (`still`) has no need for that syncfs(2), as nothing writes. What it read of
+ * a file is certain, whatever its ctime; for the folders, and for everything should the container run on, the moment of the pass
+ * before goes on to count.
+ *
  * A folder that was renamed keeps its children's ctimes, but their paths are new; they are compared by
  * path and found missing in the book before.
  */
@@ -76,7 +80,7 @@ static bool has_changed(const struct lg_pass *pass, const struct lg_node *node)
 	return !(old->flags & LG_NODE_SURE) || !lg_node_same_file(node, old) ||
 	       compare(node->ctime, old->ctime) != 0 || compare(node->mtime, old->mtime) != 0 ||
 	       node->mode != old->mode || node->size != old->size || node->nlink != old->nlink ||
-	       compare(node->ctime, pass->since) >= 0;
+	       ((lg_node_is_dir(node) || !pass->before->still) && compare(node->ctime, pass->since) >= 0);
 }
 
 /* The same name, for what the other end has there to be kept or simply replaced? */

@@ -215,7 +215,11 @@ static int take_moment(struct lg_pass *pass)
 		if (back > SECOND_NS)
 			pass->since.sec -= back / SECOND_NS + 1;
 	}
-	if (pass->frozen)
+	if (pass->still && pass->before) {
+		now->since = pass->since;
+		now->still = true;
+	}
+	if (pass->frozen || now->still)
 		return 0;
 	if (fstatfs(pass->at.fd, &fs) < 0 || syncfs(pass->at.fd) < 0)
 		return lg_fail(pass->err, -errno, "write the layer to the disk");
@@ -285,6 +289,7 @@ int lg_send_tree(const struct lg_send_tree *what, const struct lg_transfer_send 
 	if (!now)
 		return lg_fail(err, -ENOMEM, "send the layer");
 	s.pass.frozen = s.how->frozen;
+	s.pass.still = s.how->still;
 	top = open_view(what->fd, err);
 	if (top < 0) {
 		lg_transfer_index_free(now);

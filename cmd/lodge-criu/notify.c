@@ -121,12 +121,26 @@ static int sync_images(void)
 	return fsync(fd) < 0 ? lg_fail(&job.err, -errno, "write the images to the disk") : 0;
 }
 
+static uint64_t stops_us;	/* when its processes began to be stopped, monotonic clock */
+
+static int on_stopping(criu_notify_arg_t na)
+{
+	struct timespec now;
+
+	(void)na;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	stops_us = (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+	return 0;
+}
+
 static int on_frozen(criu_notify_arg_t na)
 {
 	int r = clocks_note(&job.err);
 
 	(void)na;
-	return r < 0 ? r : pidfds_note(&job.err);
+	if (r == 0)
+		r = pidfds_note(&job.err);
+	return r < 0 ? r : say(LG_K_FROZEN, "us", stops_us);
 }
 
 static int on_dumped(criu_notify_arg_t na)
@@ -193,6 +207,7 @@ static const struct {
 	bool restores;
 	int (*run)(criu_notify_arg_t na);
 } points[] = {
+	{ "pre-dump",			false,	on_stopping },
 	{ "network-lock",		false,	on_frozen },
 	{ "post-dump",			false,	on_dumped },
 	{ "setup-namespaces",		true,	on_cloned },

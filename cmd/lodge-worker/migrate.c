@@ -39,16 +39,10 @@ uint64_t move_now_us(void)
 
 /* ---- lodged here ---- */
 
-int move_ask(struct move *m, uint32_t kind, int *ret_fd, struct lg_err *err)
+static int hear(struct move *m, int *ret_fd, struct lg_err *err)
 {
-	int r;
+	int r = lg_msg_recv(LG_MIGRATE_FD, &m->msg);
 
-	lg_msg_init(&m->msg, kind);
-	if (kind == LG_M_COMMIT)
-		lg_msg_put(&m->msg, "token", m->token);
-	r = lg_msg_send(LG_MIGRATE_FD, &m->msg);
-	if (r == 0)
-		r = lg_msg_recv(LG_MIGRATE_FD, &m->msg);
 	if (r != 1)
 		return lg_fail(err, r < 0 ? r : -EPIPE, "ask lodged");
 	if (m->msg.kind == LG_M_FAILED) {
@@ -59,6 +53,17 @@ int move_ask(struct move *m, uint32_t kind, int *ret_fd, struct lg_err *err)
 		*ret_fd = lg_msg_take_fd(&m->msg, 0);
 	lg_msg_drop_fds(&m->msg);
 	return 0;
+}
+
+int move_ask(struct move *m, uint32_t kind, int *ret_fd, struct lg_err *err)
+{
+	int r;
+
+	lg_msg_init(&m->msg, kind);
+	if (kind == LG_M_COMMIT)
+		lg_msg_put(&m->msg, "token", m->token);
+	r = lg_msg_send(LG_MIGRATE_FD, &m->msg);
+	return r < 0 ? lg_fail(err, r, "ask lodged") : hear(m, ret_fd, err);
 }
 
 /* ---- stages ---- */
@@ -164,16 +169,17 @@ static int begin(struct move *m, struct lg_err *err)
 				  m->running && !m->live), NULL, err);
 }
 
-static int send_pass(struct move *m, bool frozen, uint64_t *ret_bytes, struct lg_err *err)
+static const struct lg_transfer_send runs, still = { .still = true }, frozen = { .frozen = true };
+
+static int send_pass(struct move *m, const struct lg_transfer_send *how, uint64_t *ret_bytes, struct lg_err *err)
 {
-	struct lg_transfer_send how = { .frozen = frozen };
 	struct lg_transfer_index *next = NULL;
 	struct lg_transfer_sent sent = { 0 };
 	int r = wire_send(&m->ssh.wire, json_pack("{s:s}", "op", "layer"), err);
 
 	if (r == 0)
-		r = lg_transfer_send(m->layer, m->index, m->ssh.wire.out, &how, &sent,
-				     frozen ? NULL : &next, err);
+		r = lg_transfer_send(m->layer, m->index, m->ssh.wire.out, how, &sent,
+				     how->frozen ? NULL : &next, err);
 	if (r == 0)
 		r = wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "done"), NULL, err);
 	if (r < 0) {
@@ -196,7 +202,7 @@ static int send_layer_live(struct move *m, struct lg_err *err)
 		return 0;
 	r = move_ask(m, LG_M_LAYER, &m->layer, err);
 	for (unsigned int i = 0; r == 0 && i < LIVE_PASSES && bytes > LITTLE; i++)
-		r = send_pass(m, false, &bytes, err);
+		r = send_pass(m, &runs, &bytes, err);
 	return r;
 }
 
@@ -205,7 +211,41 @@ static int send_layer_again(struct move *m, struct lg_err *err)
 {
 	uint64_t bytes;
 
-	return m->ahead.rounds ? send_pass(m, false, &bytes, err) : 0;
+	return m->ahead.rounds ? send_pass(m, &runs, &bytes, err) : 0;
+}
+
+/*
+ * It is stopped, and CRIU writes its memory meanwhile. What CRIU does to its files (names for what has none any more) the last pass
+ * brings. When it has run again since the last time this counts as a pass like those before.
+ */
+static int send_layer_still(struct move *m, struct lg_err *err)
+{
+	uint64_t bytes;
+
+	lg_transfer_index_used(m->index);
+	wait_at("still files");
+	return send_pass(m, &still, &bytes, err);
+}
+
+/* What fails beside the dump waits for its end: then it is let go in order. */
+static int freeze_live(struct move *m, struct lg_err *err)
+{
+	struct lg_err why = { 0 };
+	int r = move_ask(m, LG_M_FREEZE, &m->images, err);
+
+	while (r == 0 && m->msg.kind == LG_M_FROZEN) {
+		m->frozen_us = lg_msg_get_u64(&m->msg, "us", move_now_us());
+		if (!why.code)
+			send_layer_still(m, &why);
+		r = hear(m, &m->images, err);
+	}
+	if (r == 0)
+		m->frozen_us = lg_msg_get_u64(&m->msg, "us", move_now_us());
+	if (r == 0 && why.code) {
+		*err = why;
+		r = why.code;
+	}
+	return r;
 }
 
 static int freeze(struct move *m, struct lg_err *err)
@@ -220,10 +260,7 @@ static int freeze(struct move *m, struct lg_err *err)
 		m->layer = lg_close(m->layer);
 		return r;
 	}
-	r = move_ask(m, LG_M_FREEZE, &m->images, err);
-	if (r == 0)
-		m->frozen_us = lg_msg_get_u64(&m->msg, "us", move_now_us());
-	return r;
+	return freeze_live(m, err);
 }
 
 static int send_layer_last(struct move *m, struct lg_err *err)
@@ -231,7 +268,7 @@ static int send_layer_last(struct move *m, struct lg_err *err)
 	uint64_t bytes;
 	int r = m->layer >= 0 ? 0 : move_ask(m, LG_M_LAYER, &m->layer, err);
 
-	return r < 0 ? r : send_pass(m, true, &bytes, err);
+	return r < 0 ? r : send_pass(m, &frozen, &bytes, err);
 }
 
 int move_check_time(const struct move *m, struct lg_err *err)

@@ -16,8 +16,10 @@
  *	layer ------------------------> its files, while it runs; again until little changes
  *	LG_M_AHEAD: its memory
  *	round, image -----------------> that, while it runs; again until little changes
- *	LG_M_FREEZE: nothing runs
- *	layer, images ----------------> what has changed, its memory
+ *	LG_M_FREEZE: it is stopped (LG_M_FROZEN)
+ *	layer ------------------------> what has changed
+ *	nothing runs, all is written
+ *	layer, images ----------------> what else has changed, its memory
  *	restore ----------------------> ImportRestore	everything is there, nothing runs
  *	LG_M_COMMIT: it is theirs to decide
  *	go ---------------------------> ImportGo	written down, runs

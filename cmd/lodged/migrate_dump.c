@@ -69,6 +69,13 @@ static void held(struct migrate *m, const struct lg_msg *msg)
 	migrate_answer(m, LG_M_FREEZE, m->images);
 }
 
+/* While its memory is written the worker looks at its files for the last time but one. */
+static void frozen(struct migrate *m, const struct lg_msg *msg)
+{
+	m->frozen_at_us = lg_msg_get_u64(msg, "us", m->frozen_at_us);
+	migrate_answer(m, LG_M_FROZEN, -1);
+}
+
 /* Nothing holds it any more, and it must not run: what the kernel let go with its keeper ends. */
 static void end_here(const struct migrate *m)
 {
@@ -117,6 +124,8 @@ static void on_criu(const struct lg_msg *msg, void *arg)
 
 	if (!msg) {
 		criu_ended(m);
+	} else if (msg->kind == LG_K_FROZEN && m->op) {
+		frozen(m, msg);
 	} else if (msg->kind == LG_K_HELD && m->op) {
 		held(m, msg);
 	} else if (msg->kind == LG_K_FAILED) {

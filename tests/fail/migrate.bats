@@ -206,6 +206,7 @@ ALL="lodged worker ssh there-lodged there-worker"
 @test "files" { stage files $ALL; }
 @test "round 1" { MOVE_OPTIONS="--rounds 2" stage round-1 $ALL; }
 @test "freeze" { stage freeze $ALL; }
+@test "still files" { stage still-files $ALL lodge-criu criu; }
 @test "last files" { stage last-files $ALL; }
 @test "memory" { stage memory $ALL; }
 @test "restore" { stage restore $ALL; }

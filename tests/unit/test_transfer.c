@@ -571,6 +571,51 @@ START_TEST(what_a_mapping_writes_after_the_file_was_sent_is_seen)
 }
 END_TEST
 
+static const struct lg_transfer_send still = { .still = true };
+
+START_TEST(what_a_still_pass_sent_is_not_sent_again)
+{
+	struct lg_transfer_index *first, *second;
+	struct lg_transfer_sent sent = { 0 };
+
+	make_folder("from/upper/d");
+	first = pass(NULL, false, NULL);
+	put_bytes("from/upper/d/recent", 100000, 1);
+	second = pass_by(first, &still, &sent);
+	ck_assert_uint_eq(sent.sent.bytes, 100000);
+	/* What has lost its name is given one: that is CRIU's. */
+	put("from/upper/d/link_remap.1", "a name");
+	lg_transfer_index_free(pass(second, true, &sent));
+	ck_assert_uint_eq(sent.sent.bytes, strlen("a name"));
+	equal();
+	lg_transfer_index_free(first);
+	lg_transfer_index_free(second);
+}
+END_TEST
+
+START_TEST(what_is_written_behind_a_still_pass_is_sent_when_that_is_said)
+{
+	lg_autoclose int fd = -1;
+	struct lg_transfer_index *first, *second;
+
+	put_bytes("from/upper/mapped", 4096, 1);
+	fd = open(at("from/upper/mapped"), O_RDWR | O_CLOEXEC);
+	mapped = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne(mapped, MAP_FAILED);
+	first = pass(NULL, false, NULL);
+	mapped[0] = 2;
+	second = pass_by(first, &still, NULL);
+	/* Without a new ctime: the page is to be written back already. */
+	mapped[0] = 3;
+	lg_transfer_index_used(second);
+	lg_transfer_index_free(pass(second, true, NULL));
+	equal();
+	lg_transfer_index_free(first);
+	lg_transfer_index_free(second);
+	munmap(mapped, 4096);
+}
+END_TEST
+
 static void make_victims(void)
 {
 	static const char *const files[] = {
@@ -877,6 +922,8 @@ static Suite *transfer_suite(void)
 	tcase_add_test(tc, what_changes_its_kind_between_scan_and_sending_is_mended);
 	tcase_add_test(tc, what_changes_its_kind_in_a_later_pass_is_mended);
 	tcase_add_test(tc, a_layer_that_is_said_to_be_frozen_and_is_not_is_an_error);
+	tcase_add_test(tc, what_a_still_pass_sent_is_not_sent_again);
+	tcase_add_test(tc, what_is_written_behind_a_still_pass_is_sent_when_that_is_said);
 	tcase_add_loop_test(tc, a_layer_in_use_is_equal_after_the_last_pass, 0, 20);
 	tcase_add_test(tc, on_a_tmpfs_every_file_is_sent_again);
 	tcase_add_test(tc, a_receiver_that_goes_away_is_an_error);

@@ -125,10 +125,9 @@ static pid_t start_receiver(int in)
 }
 
 /* One pass through a pipe. Return: its book, the caller's. */
-static inline struct lg_transfer_index *pass(const struct lg_transfer_index *before,
-					     bool frozen, struct lg_transfer_sent *sent)
+static inline struct lg_transfer_index *pass_by(const struct lg_transfer_index *before,
+						const struct lg_transfer_send *how, struct lg_transfer_sent *sent)
 {
-	const struct lg_transfer_send how = { .frozen = frozen, .progress = meanwhile };
 	struct lg_transfer_index *now = NULL;
 	struct lg_err err = { 0 };
 	int ends[2], status = -1;
@@ -144,12 +143,20 @@ static inline struct lg_transfer_index *pass(const struct lg_transfer_index *bef
 		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 2);
 	}
 	close(ends[0]);
-	ck_assert_msg(lg_transfer_send(from, before, ends[1], &how, sent, &now, &err) == 0, "%s",
+	ck_assert_msg(lg_transfer_send(from, before, ends[1], how, sent, &now, &err) == 0, "%s",
 		      err.msg);
 	close(ends[1]);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_int_eq(status, 0);
 	return now;
+}
+
+static inline struct lg_transfer_index *pass(const struct lg_transfer_index *before,
+					     bool frozen, struct lg_transfer_sent *sent)
+{
+	const struct lg_transfer_send how = { .frozen = frozen, .progress = meanwhile };
+
+	return pass_by(before, &how, sent);
 }
 
 /* ---- comparing ---- */
