@@ -12,7 +12,7 @@ enum lg_migrate {
 	LG_M_LAYER = 1,	/* fd: the folder of its layer */
 	LG_M_FREEZE,	/* nothing of it runs any more. fd: the folder of the images; us: since when, monotonic clock */
 	LG_M_FROZEN,	/* before that answer, perhaps several times: it was stopped just now, and its memory is yet to be written.
-			 * us: likewise */
+			 * fd, us: likewise */
 	LG_M_STOP,	/* it is shut down */
 	LG_M_COMMIT,	/* token: from here on it is the other host that decides. It stays frozen, and what becomes of
 			 * it here is written down */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,8 +14,13 @@
 
 #include "cmd/lodge-worker/job.h"
 #include "cmd/lodge-worker/move.h"
+#include "ct/migrate.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
+
+#define PAGES "pages-%u.img"	/* what memory there is is in these, one for each process, in the order in which they are written */
+#define PAGES_NAME 32
+#define EARLY_MS 3		/* between two looks for a new one */
 
 static bool is_image(const char *name)
 {
@@ -38,6 +44,13 @@ static int send_image(struct move *m, int dir, const char *name, unsigned int ro
 	return r < 0 ? r : wire_send_file(&m->ssh.wire, fd, (uint64_t)st.st_size, &m->stage_bytes, err);
 }
 
+static bool is_early(const struct move *m, const char *name, unsigned int round)
+{
+	unsigned int n;
+
+	return round == 0 && sscanf(name, PAGES, &n) == 1 && n <= m->early;
+}
+
 int move_folder(struct move *m, int folder, unsigned int round, struct lg_err *err)
 {
 	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
@@ -47,13 +60,58 @@ int move_folder(struct move *m, int folder, unsigned int round, struct lg_err *e
 	if (!dir)
 		return lg_fail(err, -errno, "look at the images");
 	while (r == 0 && (e = readdir(dir)))
-		if (is_image(e->d_name)) {
+		if (is_image(e->d_name) && !is_early(m, e->d_name, round)) {
 			r = move_check_time(m, err);
 			if (r == 0)
 				r = send_image(m, fd, e->d_name, round, err);
 		}
 	return r;
 }
+
+/* ---- while CRIU writes ---- */
+
+static bool has_pages(const struct move *m, unsigned int n)
+{
+	char name[PAGES_NAME];
+
+	snprintf(name, sizeof(name), PAGES, n);
+	return faccessat(m->images, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* An image is complete when the next one has begun. One that has gone meanwhile was of a try that is over. */
+static int send_complete(struct move *m, struct lg_err *err)
+{
+	int r = 0;
+
+	while (r == 0 && has_pages(m, m->early + 1) && has_pages(m, m->early + 2)) {
+		struct lg_err gone = { 0 };
+		char name[PAGES_NAME];
+
+		snprintf(name, sizeof(name), PAGES, m->early + 1);
+		r = move_check_time(m, err);
+		if (r == 0 && send_image(m, m->images, name, 0, &gone) < 0) {
+			if (gone.code == -ENOENT)
+				return 0;
+			*err = gone;
+			r = gone.code;
+		}
+		m->early += r == 0;
+	}
+	return r;
+}
+
+int move_early(struct move *m, struct lg_err *err)
+{
+	struct pollfd p = { .fd = LG_MIGRATE_FD, .events = POLLIN };
+	int r = m->early ? wire_send(&m->ssh.wire, json_pack("{s:s}", "op", "anew"), err) : 0;
+
+	m->early = 0;
+	while (r == 0 && poll(&p, 1, EARLY_MS) == 0)
+		r = send_complete(m, err);
+	return r;
+}
+
+/* ---- all of them ---- */
 
 /* The number of the round that the images in @folder go on from; 0: none. The link is CRIU's, by the name that lodged gave it. */
 static unsigned int parent_of(int folder)

@@ -235,8 +235,9 @@ static int freeze_live(struct move *m, struct lg_err *err)
 
 	while (r == 0 && m->msg.kind == LG_M_FROZEN) {
 		m->frozen_us = lg_msg_get_u64(&m->msg, "us", move_now_us());
-		if (!why.code)
-			send_layer_still(m, &why);
+		if (!why.code && send_layer_still(m, &why) == 0)
+			move_early(m, &why);
+		m->images = lg_close(m->images);
 		r = hear(m, &m->images, err);
 	}
 	if (r == 0)

@@ -17,9 +17,10 @@
  *	LG_M_AHEAD: its memory
  *	round, image -----------------> that, while it runs; again until little changes
  *	LG_M_FREEZE: it is stopped (LG_M_FROZEN)
- *	layer ------------------------> what has changed
+ *	layer, image -----------------> what has changed, and its memory as it is written
+ *	anew -------------------------> that memory is of no use: it ran on for a moment, and is dumped once more
  *	nothing runs, all is written
- *	layer, images ----------------> what else has changed, its memory
+ *	layer, images ----------------> what else has changed, the rest of its memory
  *	restore ----------------------> ImportRestore	everything is there, nothing runs
  *	LG_M_COMMIT: it is theirs to decide
  *	go ---------------------------> ImportGo	written down, runs

@@ -26,6 +26,7 @@ struct move {
 	struct ssh ssh;
 	struct lg_transfer_index *index;
 	int layer, images;		/* -1: not yet */
+	unsigned int early;		/* images of memory that were sent while CRIU wrote the others: pages-1.img to this one */
 	struct lg_ahead ahead;		/* what decides how often memory is copied ahead */
 	bool went, forgotten;		/* runs there; and that host need not remember how it came */
 	uint64_t frozen_us, running_us;	/* monotonic clock */
@@ -61,6 +62,13 @@ int preflight(struct move *m, struct lg_err *err);
 
 /** move_images() - the stage "memory": of a dump, or of what is suspended */
 int move_images(struct move *m, struct lg_err *err);
+
+/**
+ * move_early() - send those images of memory that are complete while CRIU writes the next one, until lodged says something
+ *
+ * What was sent of an earlier try of the dump goes first.
+ */
+int move_early(struct move *m, struct lg_err *err);
 
 /** move_folder() - send the images in @folder, which is of round @round; 0: the dump's */
 int move_folder(struct move *m, int folder, unsigned int round, struct lg_err *err);

@@ -6,6 +6,7 @@
  * sizes have maxima, and files are received as a stranger's (storage/transfer.h).
  */
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -197,6 +198,27 @@ static int take_image(struct receiver *rv, const json_t *m, json_t **ret, struct
 	return wire_recv_file(&rv->wire, fd, (uint64_t)size, err);
 }
 
+/* The dump that they were of has failed, and is done once more. */
+static int take_anew(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	lg_autodir DIR *dir = NULL;
+	struct dirent *e;
+	char path[300];
+
+	(void)m;
+	(void)ret;
+	if (!rv->ctid)
+		return lg_refuse(err, -EBADMSG, 0, "images without a beginning");
+	images_path(rv, 0, path);
+	dir = opendir(path);
+	if (!dir)
+		return lg_fail(err, -errno, "look at the images");
+	while ((e = readdir(dir)))
+		if (e->d_type == DT_REG && unlinkat(dirfd(dir), e->d_name, 0) < 0)
+			return lg_fail(err, -errno, "remove the image '%s'", e->d_name);
+	return 0;
+}
+
 /* What was received is not to be in use by us when it is mounted. */
 static int let_layer_go(struct receiver *rv, struct lg_err *err)
 {
@@ -263,6 +285,7 @@ static const struct op {
 	{ "done",	nothing,	false },
 	{ "round",	take_round,	false },
 	{ "image",	take_image,	true },
+	{ "anew",	take_anew,	true },
 	{ "images",	take_images,	false },
 	{ "restore",	take_restore,	false },
 	{ "go",		take_go,	false },

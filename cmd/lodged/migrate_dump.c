@@ -69,11 +69,11 @@ static void held(struct migrate *m, const struct lg_msg *msg)
 	migrate_answer(m, LG_M_FREEZE, m->images);
 }
 
-/* While its memory is written the worker looks at its files for the last time but one. */
+/* While its memory is written the worker sends what has changed of its files, and the images as they come. */
 static void frozen(struct migrate *m, const struct lg_msg *msg)
 {
 	m->frozen_at_us = lg_msg_get_u64(msg, "us", m->frozen_at_us);
-	migrate_answer(m, LG_M_FROZEN, -1);
+	migrate_answer(m, LG_M_FROZEN, m->images);
 }
 
 /* Nothing holds it any more, and it must not run: what the kernel let go with its keeper ends. */
