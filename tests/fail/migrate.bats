@@ -32,7 +32,7 @@ serve() {
 }
 
 new_client() {
-	LG_STATE=$BATS_FILE_TMPDIR/A client_out tcp "$SURVIVE" client tcp "$CT_ADDRESS" 7001 900
+	LG_STATE=$BATS_FILE_TMPDIR/A client_out tcp "$SURVIVE" client tcp "$CT_ADDRESS" 7001 5000
 	sleep 0.3
 }
 
