@@ -5,6 +5,7 @@
 /* What the files of lodge-criu-calls.so share: calls made by hand, as errno and the library's own functions are CRIU's. */
 
 #include <errno.h>
+#include <linux/netlink.h>
 #include <stdlib.h>
 
 #define EXPORTED __attribute__((visibility("default")))
@@ -52,5 +53,11 @@ int calls_give_up(void);
 
 /** calls_open_cgroups() - is the call part of mounting cgroups, and has it been made otherwise? Then @ret is its result. (calls_cgroups.c) */
 int calls_open_cgroups(long number, const long a[6], long *ret);
+
+/** nl_ok() - is there a whole message in the @left bytes at @nl? As NLMSG_OK(), whose comparison clang takes for a mistake. */
+static inline int nl_ok(const struct nlmsghdr *nl, int left)
+{
+	return left >= (int)sizeof(*nl) && nl->nlmsg_len >= sizeof(*nl) && nl->nlmsg_len <= (unsigned int)left;
+}
 
 #endif

@@ -52,7 +52,7 @@ static int deletes_table(const struct msghdr *msg)
 		return 0;
 	nl = msg->msg_iov[0].iov_base;
 	left = (int)msg->msg_iov[0].iov_len;
-	for (; NLMSG_OK(nl, left); nl = NLMSG_NEXT(nl, left))
+	for (; nl_ok(nl, left); nl = NLMSG_NEXT(nl, left))
 		if (nl->nlmsg_type == TABLE_GOES)
 			return 1;
 	return 0;

@@ -93,7 +93,7 @@ static int put(const void *data, size_t len)
 /* Return: 1: that was all; 0: more is to come; -1: it failed. */
 static int take_answer(const struct list *list, struct nlmsghdr *nl, int left)
 {
-	for (; NLMSG_OK(nl, left); nl = NLMSG_NEXT(nl, left)) {
+	for (; nl_ok(nl, left); nl = NLMSG_NEXT(nl, left)) {
 		/* It has changed while it was read; nothing of the container runs, so that this is unusual. */
 		if (nl->nlmsg_type == NLMSG_ERROR || (nl->nlmsg_flags & NLM_F_DUMP_INTR))
 			return -1;
@@ -188,7 +188,7 @@ static int make_all(const struct list *list, int fd)
 		struct nlmsghdr *nl = (struct nlmsghdr *)(saved.data + sizeof(list->magic));
 		int left = (int)(saved.len - sizeof(list->magic));
 
-		for (; NLMSG_OK(nl, left); nl = NLMSG_NEXT(nl, left)) {
+		for (; nl_ok(nl, left); nl = NLMSG_NEXT(nl, left)) {
 			if (nl->nlmsg_type != list->answer)
 				return -1;
 			if (pass_of(nl) == pass && make(fd, nl) < 0)
