@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LG_VM_BOOT_H
+#define LG_VM_BOOT_H
+
+/*
+ * What microVMs boot from: made once, cached under VAR/vm, shared read-only, found by digests.
+ *
+ *	VAR/vm/base/DIGEST.img		a template's files as one read-only file system
+ *	VAR/vm/kernel/DIGEST/		of a kernel template and this lodge's agent:
+ *		vmlinux			what QEMU loads, unpacked
+ *		initrd			the agent and the modules that it takes to find the root
+ *		modules.img		/lib/modules as a read-only file system
+ *
+ * A kernel template is one whose manifest has KERNEL_FOR="OS VERSION" (a recipe like any other; its rootfs holds /boot and
+ * /lib/modules). Making takes seconds and belongs into the worker; each thing is made under a name beside its own and renamed.
+ */
+
+#include <stdint.h>
+
+#include "lib/err.h"
+#include "storage/template.h"
+
+#define LG_VM_PATH 400u
+
+struct lg_vm_kernel {
+	char template[65];		/* its name */
+	char version[65];		/* "6.12.57+deb13-cloud-amd64" */
+	char vmlinux[LG_VM_PATH], initrd[LG_VM_PATH], modules[LG_VM_PATH];
+};
+
+/** lg_vm_base_path() - where the base disk of @t is, or will be. */
+void lg_vm_base_path(const char *var, const struct lg_template *t, char path[LG_VM_PATH]);
+
+/** lg_vm_base_ready() - is it there? */
+int lg_vm_base_ready(const char *var, const struct lg_template *t);
+
+/**
+ * lg_vm_base_make() - make it (worker)
+ * Return: 0, also when another made it meanwhile; -ENOSPC; -EIO with what the program said.
+ */
+int lg_vm_base_make(const char *var, const struct lg_template *t, void (*progress)(const char *line, void *arg), void *arg,
+		    struct lg_err *err);
+
+/**
+ * lg_vm_kernel_template() - the kernel template for guests of @t
+ * @wanted:	its name, where the instance says one; NULL: the one whose KERNEL_FOR fits, else any
+ *
+ * Return: 0; -ENOENT with LG_EXIT_NO_TEMPLATE and the command that builds one.
+ */
+int lg_vm_kernel_template(const char *var, const struct lg_template *t, const char *wanted, struct lg_template *ret,
+			  struct lg_err *err);
+
+/** lg_vm_kernel_find() - what was made of @kernel with the agent @agent (a path). -ENOENT: nothing yet. */
+int lg_vm_kernel_find(const char *var, const struct lg_template *kernel, const char *agent, struct lg_vm_kernel *ret,
+		      struct lg_err *err);
+
+/** lg_vm_kernel_make() - make it (worker). As lg_vm_base_make(); -ENOENT where the template has no kernel in it. */
+int lg_vm_kernel_make(const char *var, const struct lg_template *kernel, const char *agent,
+		      void (*progress)(const char *line, void *arg), void *arg, struct lg_err *err);
+
+/** lg_vm_cache_clean() - remove what belongs to no template any more, and what a killed making left. */
+int lg_vm_cache_clean(const char *var, struct lg_err *err);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LG_VM_START_H
+#define LG_VM_START_H
+
+/*
+ * What lodged and the shim of a microVM say to each other: the messages of ct/proto.h with the same meaning, and these.
+ *
+ * How it works: a spare lodge-shim is told BECOME and executes LIBEXEC/lodge-vm, with the same connection as descriptor 3 and in the
+ * same cgroups. From then on:
+ *
+ *	lodged				lodge-vm
+ *	START  ---------------------->	makes the namespaces of QEMU and starts it, its processors stopped
+ *	   <----------------------  MADE	pid of QEMU; fds: its network namespace (an empty one), its pidfd
+ *	GO     ---------------------->	lets the processors run
+ *	   <----------------------  STAGE*	how far the guest came
+ *	   <----------------------  STARTED	the guest's init was executed; of a machine without an agent: the processors run
+ *	   <----------------------  FAILED	at any point before STARTED
+ *	   <----------------------  EXITED	status as a container's init has it: SIGINT powered off, SIGHUP wants to boot again,
+ *					SIGSEGV the guest's kernel panicked, SIGKILL and others: what ended QEMU
+ *
+ * EXEC, CONSOLE, SIGNAL, RESIZE, HELLO, STATE, LEND (only "end") are as of ct/proto.h. With tty BEGUN's descriptor is a stream socket
+ * and no terminal: the client says RESIZE (rows, cols) on the control socket.
+ *
+ * ASK carries one wish to the running machine, and is answered TOLD with its tag.
+ */
+
+enum lg_vm_proto {
+	/* lodged -> shim */
+	LG_P_BECOME = 32,	/* program: path. To a spare that is READY */
+	LG_P_ASK,	/* tag, what, and what goes with it, see below; answered TOLD */
+
+	/* shim -> lodged */
+	LG_P_STAGE = 96,	/* text: "kernel", "modules", "disks", "root", "network" */
+	LG_P_TOLD,	/* tag; error object, or the answer's fields */
+};
+
+/*
+ * Fields of START
+ *
+ *	ctid, socket, exit_file, console_log	as of ct/proto.h
+ *	id_base		the user and group of QEMU, on the host
+ *	scratch		an existing empty folder: where QEMU's root is built, in a mount namespace of its own
+ *	qemu		path of the program
+ *	accel		kvm or tcg
+ *	machine		microvm or q35
+ *	memory		bytes
+ *	vcpus		processors of the machine
+ *	watchdog_s	how long the guest's init may take to be executed; 0: for ever
+ *	append		more for the kernel's command line; may be absent
+ *	guest		1: direct boot of a template, with an agent. Then lodge-vm makes SETUP (vm/agent.h) of the fields of the
+ *			same names: hostname, init, arg*, env*, dir*, file*, block*, link*, sysctl*, rlimit*, ifname, mtu, addr*,
+ *			gateway*, vcpus
+ *	mac		of the network card; absent: none
+ *	disk*		"ROLE FORMAT ro|rw": ROLE base, layer, modules (guest), disk, cdrom (others); FORMAT raw, qcow2, vmdk, vhdx
+ *	firmware	bios or uefi (q35 without direct boot); path of its image: firmware_file
+ *	preset		of the guest's system: linux, windows, freebsd, other
+ *	vnc		path of a socket for its screen; absent: no screen
+ *	fds, in this order: QEMU's cgroup2 directory; with "guest": the kernel, the initrd; one for each disk; with "mac": the tap;
+ *	with "incoming" (1): what the machine's state is read from
+ *
+ * What ASK can say
+ *
+ *	what=balloon	memory: bytes that the guest is to have, at most those of START
+ *	what=disk	role, bytes: the file behind it has grown; so does the guest's disk, and its file system where an agent is
+ *	what=usage	answer: as the agent's (vm/agent.h), and balloon (bytes that it has now)
+ *	what=addrs, vcpus	as of vm/agent.h
+ *	what=powerdown	the power button
+ *	what=reset
+ *	what=suspend	fd: where the machine's state goes. The processors stop and stay stopped; answered when it is written
+ *	what=continue	after a suspend or a move that did not happen
+ */
+
+#endif
