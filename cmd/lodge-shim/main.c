@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cmd/lodge-shim/prune.h"
 #include "cmd/lodge-shim/shim.h"
 #include "ct/inside.h"
 #include "ct/trace.h"
@@ -55,7 +56,7 @@ void set_title(unsigned int ctid)
 	prctl(PR_SET_NAME, name, 0, 0, 0);
 }
 
-static void on_child(struct source *s, uint32_t events)
+static void on_child(struct lg_source *s, uint32_t events)
 {
 	struct signalfd_siginfo info;
 	int status, init_status = 0;
@@ -77,7 +78,7 @@ static void on_child(struct source *s, uint32_t events)
 		init_reaped(init_status);
 }
 
-static struct source children = { .on_event = on_child };
+static struct lg_source children = { .on_event = on_child };
 
 /* Nothing that is sent to a shim by accident may end a container. */
 static int watch_children(void)
@@ -89,7 +90,7 @@ static int watch_children(void)
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	children.fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-	return children.fd < 0 ? -errno : source_add(&children, EPOLLIN);
+	return children.fd < 0 ? -errno : lg_source_add(&children, EPOLLIN);
 }
 
 /*
@@ -116,6 +117,15 @@ static bool is_connection(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
 }
 
+/* A spare stays as it is, warm for its start. */
+static int wait_quietly(int epoll, struct epoll_event *ev)
+{
+	if (shim.phase != PHASE_RUNNING)
+		return epoll_wait(epoll, ev, 1, -1);
+	prune_all();
+	return trim_and_wait(epoll, ev);
+}
+
 int main(int argc, char **argv)
 {
 	int r;
@@ -132,16 +142,16 @@ int main(int argc, char **argv)
 	find_title(argc, argv);
 	trim_init();
 	fcntl(CONNECTION, F_SETFD, FD_CLOEXEC);
-	r = loop_init();
+	r = lg_loop_init();
 	if (r == 0)
 		r = watch_children();
 	if (r == 0)
 		r = detach();
 	if (r == 0)
-		r = link_first(CONNECTION);
+		r = dispatch_first(CONNECTION);
 	if (r < 0) {
 		dprintf(2, "lodge-shim: cannot prepare: %s\n", strerror(-r));
 		return 1;
 	}
-	loop_run();
+	lg_loop_run(wait_quietly);
 }

@@ -27,11 +27,11 @@
 #define OTHERS_MAX 64u	/* mount namespaces of a guest that are looked after */
 #define OTHERS_S 5	/* how long at most; a child that is stuck is left alone */
 
-static void on_end(struct source *s, uint32_t events);
+static void on_end(struct lg_source *s, uint32_t events);
 
 static struct lg_procfs files = LG_PROCFS_NONE;		/* to be put in place */
 static struct lg_procfs_dirs dirs = LG_PROCFS_NO_DIRS;
-static struct source lxcfs = { .fd = -1, .on_event = on_end };
+static struct lg_source lxcfs = { .fd = -1, .on_event = on_end };
 static dev_t wanted;	/* the file system that is alive; 0 = none */
 static dev_t placed;	/* the one that the container has */
 static dev_t known[LG_PROCFS_DEVS];	/* those it had, the last ones */
@@ -142,10 +142,10 @@ bool procfs_reaped(pid_t pid)
 }
 
 /* lxcfs has ended, whoever ended it. */
-static void on_end(struct source *s, uint32_t events)
+static void on_end(struct lg_source *s, uint32_t events)
 {
 	(void)events;
-	source_close(s);
+	lg_source_close(s);
 	lg_procfs_close(&files);
 	wanted = 0;
 	procfs_settle();
@@ -156,12 +156,12 @@ void procfs_take(struct lg_msg *m)
 	struct lg_err err = { 0 };
 
 	lg_procfs_close(&files);
-	source_close(&lxcfs);
+	lg_source_close(&lxcfs);
 	wanted = 0;
 	if (lg_procfs_take(m, &files, &err) < 0)
 		return;
 	lxcfs.fd = lg_msg_take_fd(m, m->nfds - 1);
-	if (files.dev && source_add(&lxcfs, EPOLLIN) == 0)
+	if (files.dev && lg_source_add(&lxcfs, EPOLLIN) == 0)
 		wanted = files.dev;
 	if (wanted == 0 || wanted == placed)
 		lg_procfs_close(&files);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cmd/lodge-shim/shim.h"
+#include "ct/console.h"
 #include "ct/mounts.h"
 #include "lib/cleanup.h"
 
@@ -44,7 +45,7 @@ static bool is_kernels(const char *point)
 static bool is_needless(const char *point)
 {
 	const char *const used[] = { shim.target, shim.disk, shim.socket, shim.exit_file,
-				     console_path() };
+				     lg_console_path() };
 
 	if (strcmp(point, "/") == 0 || strcmp(point, "/proc") == 0)
 		return false;

@@ -19,6 +19,7 @@
 
 #include "cmd/lodge-shim/shim.h"
 #include "ct/checkpoint.h"
+#include "ct/console.h"
 #include "ct/clocks.h"
 #include "ct/devices.h"
 #include "ct/proto.h"
@@ -30,9 +31,9 @@
 #define UNDO_US 2000u
 #define UNDO_TRIES 2500u
 
-static void on_answer(struct source *s, uint32_t events);
+static void on_answer(struct lg_source *s, uint32_t events);
 
-static struct source helper = { .fd = -1, .on_event = on_answer };
+static struct lg_source helper = { .fd = -1, .on_event = on_answer };
 
 /* ---- what lodge-criu is told ---- */
 
@@ -162,7 +163,7 @@ int restore_begin(const struct lg_start *start, struct lg_err *err)
 	if (r < 0)
 		return r;
 	fcntl(helper.fd, F_SETFL, O_NONBLOCK);
-	r = source_add(&helper, EPOLLIN);
+	r = lg_source_add(&helper, EPOLLIN);
 	return r < 0 ? lg_fail(err, r, "watch lodge-criu") : 0;
 }
 
@@ -193,7 +194,7 @@ static void take_terminals(struct lg_msg *m)
 
 	shim.devpts = lg_msg_take_fd(m, 0);
 	if (console)
-		console_open(lg_msg_take_fd(m, 1));
+		lg_console_open(lg_msg_take_fd(m, 1));
 	procfs_dirs(m, console ? 2 : 1);
 	procfs_restored();
 }
@@ -211,7 +212,7 @@ static void held(void)
 	shim.ready = true;
 	lg_trace("restored");
 	lg_msg_init(&msg_out, LG_P_HELD);
-	link_send();
+	lg_link_send();
 	restore_go();
 }
 
@@ -245,7 +246,7 @@ void restore_undo(void)
 /* CRIU has ended, so that init is our child by now. */
 static void done(void)
 {
-	source_close(&helper);
+	lg_source_close(&helper);
 	prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
 	start_done();
 }
@@ -276,7 +277,7 @@ static void take_answer(struct lg_msg *m)
 	lg_msg_drop_fds(m);
 }
 
-static void on_answer(struct source *s, uint32_t events)
+static void on_answer(struct lg_source *s, uint32_t events)
 {
 	struct lg_err err = { 0 };
 	int r = lg_msg_recv(s->fd, &msg_in);

@@ -24,6 +24,7 @@
 #include "cmd/lodge-shim/shim.h"
 #include "ct/enter.h"
 #include "ct/proto.h"
+#include "ct/stream.h"
 #include "ct/trace.h"
 #include "lib/cleanup.h"
 
@@ -31,7 +32,7 @@
 #define TTY_GID 5u
 
 struct session {
-	struct source handshake, control;
+	struct lg_source handshake, control;
 	struct session *next;
 	pid_t first;		/* 0: reaped */
 	pid_t pid;		/* 0: not known yet, or reaped */
@@ -40,8 +41,8 @@ struct session {
 	bool begun;
 };
 
-static void on_handshake(struct source *s, uint32_t events);
-static void on_control(struct source *s, uint32_t events);
+static void on_handshake(struct lg_source *s, uint32_t events);
+static void on_control(struct lg_source *s, uint32_t events);
 
 /* ---- answers ---- */
 
@@ -74,8 +75,8 @@ static void session_free(struct session *s)
 		*p = s->next;
 		shim.nsessions--;
 	}
-	source_close(&s->handshake);
-	source_close(&s->control);
+	lg_source_close(&s->handshake);
+	lg_source_close(&s->control);
 	lg_close(s->master);
 	free(s);
 	lend_if_wanted();
@@ -93,7 +94,7 @@ static void handshake_ended(struct session *s)
 {
 	struct lg_err err = { 0 };
 
-	source_close(&s->handshake);
+	lg_source_close(&s->handshake);
 	if (s->execing && !s->over) {
 		s->begun = true;
 		say(s, LG_P_BEGUN, NULL, 0);
@@ -163,7 +164,7 @@ static bool take_stray(pid_t pid, int *ret_status)
 	return false;
 }
 
-static void on_handshake(struct source *source, uint32_t events)
+static void on_handshake(struct lg_source *source, uint32_t events)
 {
 	struct session *s = (struct session *)source;
 	int status;
@@ -185,7 +186,7 @@ static void signal_session(const struct session *s, int sig)
 		kill(s->pid, sig);
 }
 
-static void on_control(struct source *source, uint32_t events)
+static void on_control(struct lg_source *source, uint32_t events)
 {
 	struct session *s = (struct session *)((char *)source - offsetof(struct session, control));
 	int r = lg_msg_recv(source->fd, &msg_in);
@@ -195,7 +196,7 @@ static void on_control(struct source *source, uint32_t events)
 	if (r == -EAGAIN || r == -EBADMSG)
 		return;
 	if (r != 1) {
-		source_close(source);
+		lg_source_close(source);
 		signal_session(s, SIGHUP);
 		return;
 	}
@@ -241,19 +242,6 @@ static int open_terminal(struct session *s, const struct lg_msg *m, int *ret_sla
 	return 0;
 }
 
-/* What would let the container out: the host's folders, and its terminals to type into. */
-static int check_stream(int fd, struct lg_err *err)
-{
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return lg_fail(err, -EBADF, "stream of the session");
-	if (S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode) || (S_ISCHR(st.st_mode) && isatty(fd)))
-		return lg_refuse(err, -EINVAL, 0, "a stream of a session cannot be a folder, a disk "
-				 "or a terminal");
-	return 0;
-}
-
 /*
  * A pipe belongs to whoever made it, an id that does not exist inside; without this nobody there could
  * open /dev/stdout. What is no pipe (lodged's own null device) stays the host's.
@@ -278,7 +266,7 @@ static int take_streams(struct session *s, struct lg_msg *m, int streams[3], str
 	}
 	for (unsigned int i = 0; i < 3 && r == 0; i++) {
 		streams[i] = lg_msg_take_fd(m, i + 1);
-		r = check_stream(streams[i], err);
+		r = lg_stream_check(streams[i], err);
 		if (r == 0)
 			give_stream(streams[i]);
 	}
@@ -314,8 +302,8 @@ static int launch(struct session *s, const struct lg_msg *m, const int streams[3
 		return (int)pid;
 	s->first = pid;
 	fcntl(sock[0], F_SETFL, O_NONBLOCK);
-	if (source_add(&s->handshake, EPOLLIN) < 0 ||
-	    (s->control.fd >= 0 && source_add(&s->control, EPOLLIN) < 0))
+	if (lg_source_add(&s->handshake, EPOLLIN) < 0 ||
+	    (s->control.fd >= 0 && lg_source_add(&s->control, EPOLLIN) < 0))
 		return lg_fail(err, -ENOMEM, "watch the session");
 	return 0;
 }
@@ -346,8 +334,8 @@ void session_begin(struct lg_msg *m)
 	lg_trace("EXEC");
 	if (!s)
 		return;		/* the control socket closes, which says enough */
-	s->handshake = (struct source){ .fd = -1, .on_event = on_handshake };
-	s->control = (struct source){ .fd = lg_msg_take_fd(m, 0), .on_event = on_control };
+	s->handshake = (struct lg_source){ .fd = -1, .on_event = on_handshake };
+	s->control = (struct lg_source){ .fd = lg_msg_take_fd(m, 0), .on_event = on_control };
 	s->master = -1;
 	if (s->control.fd >= 0)
 		fcntl(s->control.fd, F_SETFL, O_NONBLOCK);

@@ -3,8 +3,8 @@
 #define LG_CMD_SHIM_H
 
 /*
- * How it works: one thread, one epoll. Each thing that is listened to is a struct source, first member
- * of what it belongs to. The shim's life:
+ * How it works: one thread, one epoll. Each thing that is listened to is a struct lg_source
+ * (ct/loop.h). The shim's life:
  *
  *	SPARE	 connected to lodged, prepared; ends with the connection
  *	MADE	 init is there and builds its root; the connection's end kills it
@@ -21,13 +21,10 @@
 #include <sys/types.h>
 
 #include "ct/launch.h"
+#include "ct/link.h"
+#include "ct/loop.h"
 #include "lib/err.h"
 #include "lib/msg.h"
-
-struct source {
-	int fd;
-	void (*on_event)(struct source *s, uint32_t events);
-};
 
 enum phase { PHASE_SPARE, PHASE_MADE, PHASE_RUNNING, PHASE_ENDED };
 
@@ -37,6 +34,7 @@ struct shim {
 	enum phase phase;
 	struct lg_launch launch;	/* init; sock is the handshake */
 	bool ready, go, execing;	/* of the handshake */
+	bool placed;		/* as a spare: READY was said */
 	bool restored;		/* by CRIU */
 	int devpts;			/* mount of the container's /dev/pts */
 	int cgroup_fd, leaf_fd, seccomp_fd;
@@ -52,28 +50,10 @@ struct shim {
 
 extern struct shim shim;
 
-/* Messages are too large for the stack, and one of each is enough for one thread. */
-extern struct lg_msg msg_in, msg_out;
-
 /* ---- main.c ---- */
 
 /** set_title() - what ps shows: "lodge-shim CTID". */
 void set_title(unsigned int ctid);
-
-/* ---- loop.c ---- */
-
-/** loop_init() - make the epoll. */
-int loop_init(void);
-
-/** source_add() - listen to s->fd for @events (EPOLLIN, EPOLLET, ...). */
-int source_add(struct source *s, uint32_t events);
-void source_change(struct source *s, uint32_t events);
-
-/** source_close() - listen no more, and close it. A source without descriptor is fine. */
-void source_close(struct source *s);
-
-/** loop_run() - for ever. When nothing happened for a while, memory is given back once. */
-void loop_run(void) __attribute__((noreturn));
 
 /* ---- trim.c ---- */
 
@@ -86,19 +66,10 @@ void trim_init(void);
  */
 int trim_and_wait(int epoll, struct epoll_event *ev);
 
-/* ---- link.c: connections to lodged ---- */
+/* ---- dispatch.c: what lodged says ---- */
 
-/** link_first() - the connection that lodged started us with. */
-int link_first(int fd);
-
-/** link_listen() - take new ones at @path. */
-int link_listen(const char *path, struct lg_err *err);
-
-/** link_send() - send msg_out to the daemon. -ENOTCONN when there is none. */
-int link_send(void);
-
-/** link_count() - of connections; the last one's end means that lodged is gone. */
-unsigned int link_count(void);
+/** dispatch_first() - listen to the connection that lodged started us with. */
+int dispatch_first(int fd);
 
 /* ---- start.c: from START to STARTED, and the end ---- */
 
@@ -153,22 +124,6 @@ void sessions_kill(const struct lg_err *why);
 
 /** sessions_end() - tell the clients of all that are left that they are over. */
 void sessions_end(void);
-
-/* ---- console.c ---- */
-
-/** console_log() - what the console shows is appended to this file. */
-void console_log(const char *path);
-const char *console_path(void);
-
-/** console_open() - take the master. */
-void console_open(int fd);
-
-/** console_join() - one more client; the descriptor is ours. */
-void console_join(int fd);
-void console_resize(unsigned int rows, unsigned int cols);
-
-/** console_end() - what the container wrote last still goes to the log and the clients. */
-void console_end(void);
 
 /* ---- lend.c: for a dump ---- */
 

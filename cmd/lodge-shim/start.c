@@ -15,15 +15,16 @@
 
 #include "cmd/lodge-shim/shim.h"
 #include "cmd/lodge-shim/prune.h"
+#include "ct/console.h"
 #include "ct/proto.h"
 #include "ct/trace.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/proc.h"
 
-static void on_handshake(struct source *s, uint32_t events);
+static void on_handshake(struct lg_source *s, uint32_t events);
 
-static struct source handshake = { .fd = -1, .on_event = on_handshake };
+static struct lg_source handshake = { .fd = -1, .on_event = on_handshake };
 
 int spare_prepare(const struct lg_msg *m, struct lg_err *err)
 {
@@ -57,7 +58,7 @@ void start_fail(const struct lg_err *err)
 	unmake();
 	lg_msg_init(&msg_out, LG_P_FAILED);
 	lg_msg_put_err(&msg_out, err);
-	link_send();
+	lg_link_send();
 	_exit(1);
 }
 
@@ -69,7 +70,7 @@ int start_made(struct lg_err *err)
 	lg_msg_put_u64(&msg_out, "pid", (uint64_t)shim.launch.pid);
 	lg_msg_put_fd(&msg_out, shim.launch.netns_fd);
 	lg_msg_put_fd(&msg_out, shim.launch.pidfd);
-	r = link_send();
+	r = lg_link_send();
 	return r < 0 ? lg_fail(err, r, "tell lodged") : 0;
 }
 
@@ -107,7 +108,7 @@ static int clone_begin(struct lg_start *start, struct lg_err *err)
 	if (r < 0)
 		return r;
 	handshake.fd = shim.launch.sock;
-	r = source_add(&handshake, EPOLLIN);
+	r = lg_source_add(&handshake, EPOLLIN);
 	return r < 0 ? lg_fail(err, r, "watch init") : 0;
 }
 
@@ -123,8 +124,8 @@ static int start_all(struct lg_msg *m, struct lg_err *err)
 	r = start.restore ? restore_begin(&start, err) : clone_begin(&start, err);
 	if (r < 0)
 		return r;
-	console_log(start.console_log);
-	return link_listen(shim.socket, err);
+	lg_console_log(start.console_log);
+	return lg_link_listen(shim.socket, err);
 }
 
 void start_take(struct lg_msg *m)
@@ -172,7 +173,7 @@ void start_done(void)
 	lg_msg_init(&msg_out, LG_P_STARTED);
 	lg_msg_put_u64(&msg_out, "first_us",
 		       (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u);
-	link_send();
+	lg_link_send();
 	lg_trace("STARTED");
 	procfs_settle();
 }
@@ -183,7 +184,7 @@ static void handshake_ended(void)
 	siginfo_t info = { 0 };
 
 	if (shim.execing) {
-		source_close(&handshake);
+		lg_source_close(&handshake);
 		start_done();
 		return;
 	}
@@ -201,7 +202,7 @@ static void take_handshake(struct lg_msg *m)
 	switch (m->kind) {
 	case LG_H_TTY:
 		shim.devpts = lg_msg_take_fd(m, 0);
-		console_open(lg_msg_take_fd(m, 1));
+		lg_console_open(lg_msg_take_fd(m, 1));
 		procfs_dirs(m, 2);
 		break;
 	case LG_H_READY:
@@ -234,7 +235,7 @@ static void drain_handshake(void)
 	}
 }
 
-static void on_handshake(struct source *s, uint32_t events)
+static void on_handshake(struct lg_source *s, uint32_t events)
 {
 	(void)s;
 	(void)events;
@@ -263,12 +264,12 @@ void init_reaped(int status)
 	}
 	shim.phase = PHASE_ENDED;
 	sessions_end();
-	console_end();
+	lg_console_end();
 	unlink(shim.socket);
 	leave_status(status);
 	lg_msg_init(&msg_out, LG_P_EXITED);
 	lg_msg_put_u64(&msg_out, "status", (uint64_t)(unsigned int)status);
-	link_send();
+	lg_link_send();
 	umount2(shim.target, MNT_DETACH);
 	_exit(0);
 }

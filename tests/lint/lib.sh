@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "${BASH_SOURCE[0]%/*}/../.."
 
-FOLDERS=(lib cgroup net storage ct cmd)
+FOLDERS=(lib cgroup net storage ct vm cmd)
 
 # c_files PATTERN...: the project's own sources of these names
 c_files() {

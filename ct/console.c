@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-
-/*
- * The container's console: what it writes goes to the log and to every client; what clients type goes to it.
- * Nothing is kept in memory: a client that does not read misses output, and one that types
- * faster than the guest reads is not listened to until it does.
- */
+#include "ct/console.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,24 +13,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cmd/lodge-shim/shim.h"
+#include "ct/loop.h"
 #include "lib/cleanup.h"
 
 #define LOG_MAX (1 << 20)
 #define SCROLLBACK 4096u
 #define CLIENTS_MAX 16u
 
-static void on_master(struct source *s, uint32_t events);
-static void on_client(struct source *s, uint32_t events);
+static void on_master(struct lg_source *s, uint32_t events);
+static void on_client(struct lg_source *s, uint32_t events);
 
-static struct source master = { .fd = -1, .on_event = on_master };
-static struct source clients[CLIENTS_MAX];
+static struct lg_source master = { .fd = -1, .on_event = on_master };
+static struct lg_source clients[CLIENTS_MAX];
 static unsigned int nclients;	/* slots in use, also of those that left */
 static bool full;		/* the guest does not read what was typed */
 static char *log_path;
 static int log_fd = -1;
 static off_t log_size, run_size;	/* of the file; of this run's part */
 static char buf[SCROLLBACK];
+static void (*watcher)(const char *text, size_t len);
 
 /* ---- the log ---- */
 
@@ -72,14 +69,14 @@ static void log_write(const char *text, size_t len)
 	}
 }
 
-void console_log(const char *path)
+void lg_console_log(const char *path)
 {
 	log_path = strdup(path);
 	if (log_path)
 		log_open();
 }
 
-const char *console_path(void)
+const char *lg_console_path(void)
 {
 	return log_path;
 }
@@ -89,6 +86,8 @@ const char *console_path(void)
 static void show(const char *text, size_t len)
 {
 	log_write(text, len);
+	if (watcher)
+		watcher(text, len);
 	for (unsigned int i = 0; i < nclients; i++)
 		if (clients[i].fd >= 0)
 			(void)send(clients[i].fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -111,13 +110,13 @@ static void read_master(void)
 static void listen_again(void)
 {
 	full = false;
-	source_change(&master, EPOLLIN | EPOLLET);
+	lg_source_change(&master, EPOLLIN | EPOLLET);
 	for (unsigned int i = 0; i < nclients; i++)
 		if (clients[i].fd >= 0)
-			source_change(&clients[i], EPOLLIN);
+			lg_source_change(&clients[i], EPOLLIN);
 }
 
-static void on_master(struct source *s, uint32_t events)
+static void on_master(struct lg_source *s, uint32_t events)
 {
 	(void)s;
 	if (full && (events & (EPOLLOUT | EPOLLHUP)))
@@ -125,7 +124,7 @@ static void on_master(struct source *s, uint32_t events)
 	read_master();
 }
 
-void console_open(int fd)
+void lg_console_open(int fd)
 {
 	if (fd < 0 || master.fd >= 0) {
 		lg_close(fd);
@@ -133,17 +132,22 @@ void console_open(int fd)
 	}
 	master.fd = fd;
 	fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
-	source_add(&master, EPOLLIN | EPOLLET);
+	lg_source_add(&master, EPOLLIN | EPOLLET);
 }
 
-void console_end(void)
+void lg_console_watch(void (*fn)(const char *text, size_t len))
+{
+	watcher = fn;
+}
+
+void lg_console_end(void)
 {
 	read_master();
 	for (unsigned int i = 0; i < nclients; i++)
-		source_close(&clients[i]);
+		lg_source_close(&clients[i]);
 }
 
-void console_resize(unsigned int rows, unsigned int cols)
+void lg_console_resize(unsigned int rows, unsigned int cols)
 {
 	struct winsize ws = { .ws_row = (unsigned short)rows, .ws_col = (unsigned short)cols };
 
@@ -158,18 +162,18 @@ static void wait_for_guest(void)
 	full = true;
 	for (unsigned int i = 0; i < nclients; i++)
 		if (clients[i].fd >= 0)
-			source_change(&clients[i], 0);
-	source_change(&master, EPOLLIN | EPOLLOUT | EPOLLET);
+			lg_source_change(&clients[i], 0);
+	lg_source_change(&master, EPOLLIN | EPOLLOUT | EPOLLET);
 }
 
-static void on_client(struct source *s, uint32_t events)
+static void on_client(struct lg_source *s, uint32_t events)
 {
 	ssize_t typed, n;
 
 	(void)events;
 	typed = recv(s->fd, buf, 512, MSG_DONTWAIT | MSG_PEEK);
 	if (typed == 0 || (typed < 0 && errno != EAGAIN && errno != EINTR)) {
-		source_close(s);
+		lg_source_close(s);
 		return;
 	}
 	if (typed < 0)
@@ -197,7 +201,7 @@ static void send_scrollback(int fd)
 		(void)send(fd, buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-void console_join(int fd)
+void lg_console_join(int fd)
 {
 	unsigned int i = 0;
 
@@ -207,8 +211,8 @@ void console_join(int fd)
 		lg_close(fd);
 		return;
 	}
-	clients[i] = (struct source){ .fd = fd, .on_event = on_client };
-	if (source_add(&clients[i], full ? 0 : EPOLLIN) < 0) {
+	clients[i] = (struct lg_source){ .fd = fd, .on_event = on_client };
+	if (lg_source_add(&clients[i], full ? 0 : EPOLLIN) < 0) {
 		clients[i].fd = lg_close(fd);
 		return;
 	}

@@ -1,33 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-
-/* Connections to lodged: the one it started us with, and those of its successors. */
+#include "ct/link.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "cmd/lodge-shim/shim.h"
+#include "ct/loop.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
-#include "lib/proc.h"
 
 #define LINKS_MAX 16u
 
 struct link {
-	struct source source;
+	struct lg_source source;
 	bool used;
 };
 
 static struct link links[LINKS_MAX];
+static const struct lg_link_user *user;
 static struct link *daemon_link;
-static struct source listener = { .fd = -1 };
+static struct lg_source listener = { .fd = -1 };
 
-unsigned int link_count(void)
+unsigned int lg_link_count(void)
 {
 	unsigned int n = 0;
 
@@ -36,120 +34,35 @@ unsigned int link_count(void)
 	return n;
 }
 
-int link_send(void)
+int lg_link_send(void)
 {
 	return daemon_link ? lg_msg_send(daemon_link->source.fd, &msg_out) : -ENOTCONN;
 }
 
 static void link_end(struct link *link)
 {
-	source_close(&link->source);
+	lg_source_close(&link->source);
 	link->used = false;
 	if (daemon_link == link)
 		daemon_link = NULL;
-	if (link_count() > 0)
-		return;
-	if (shim.phase == PHASE_SPARE)
-		_exit(0);
-	if (shim.phase == PHASE_MADE) {
-		struct lg_err err = { 0 };
-
-		lg_refuse(&err, -EPIPE, 0, "lodged went away");
-		start_fail(&err);
-	}
+	if (lg_link_count() == 0)
+		user->gone();
 }
 
-/* ---- what lodged says ---- */
-
-static void take_spare(struct lg_msg *m)
-{
-	struct lg_err err = { 0 };
-
-	if (shim.phase != PHASE_SPARE)
-		return;
-	if (spare_prepare(m, &err) < 0)
-		start_fail(&err);
-	lg_msg_init(&msg_out, LG_P_READY);
-	link_send();
-}
-
-static void say_state(struct link *link)
-{
-	uint64_t since = 0;
-
-	if (shim.phase == PHASE_SPARE)
-		return;
-	lg_proc_starttime(shim.launch.pid, &since);
-	lg_msg_init(&msg_out, LG_P_STATE);
-	lg_msg_put_u64(&msg_out, "pid", (uint64_t)shim.launch.pid);
-	lg_msg_put_u64(&msg_out, "starttime", since);
-	lg_msg_put_u64(&msg_out, "started", shim.phase == PHASE_RUNNING);
-	lg_msg_put_fd(&msg_out, shim.launch.netns_fd);
-	lg_msg_put_fd(&msg_out, shim.launch.pidfd);
-	lg_msg_send(link->source.fd, &msg_out);
-}
-
-static void take_signal(const struct lg_msg *m)
-{
-	uint64_t sig = lg_msg_get_u64(m, "sig", 0);
-
-	if (shim.phase != PHASE_SPARE && sig > 0 && sig <= 64)
-		lg_pidfd_signal(shim.launch.pidfd, (int)sig);
-}
-
-static void dispatch(struct link *link, struct lg_msg *m)
-{
-	switch (m->kind) {
-	case LG_P_SPARE:
-		take_spare(m);
-		break;
-	case LG_P_START:
-		start_take(m);
-		break;
-	case LG_P_PROC:
-		procfs_take(m);
-		break;
-	case LG_P_GO:
-		start_go();
-		break;
-	case LG_P_HELLO:
-		daemon_link = link;
-		say_state(link);
-		break;
-	case LG_P_LEND:
-		lend_take(m, link->source.fd);
-		break;
-	case LG_P_DEVICES:
-		devices_take(m, link->source.fd);
-		break;
-	case LG_P_EXEC:
-		session_begin(m);
-		break;
-	case LG_P_CONSOLE:
-		console_join(lg_msg_take_fd(m, 0));
-		break;
-	case LG_P_SIGNAL:
-		take_signal(m);
-		break;
-	case LG_P_RESIZE:
-		console_resize((unsigned int)lg_msg_get_u64(m, "rows", 0),
-			       (unsigned int)lg_msg_get_u64(m, "cols", 0));
-		break;
-	default:
-		break;	/* a newer lodged's; it must not count on an answer */
-	}
-	lg_msg_drop_fds(m);
-}
-
-static void on_message(struct source *s, uint32_t events)
+static void on_message(struct lg_source *s, uint32_t events)
 {
 	struct link *link = (struct link *)s;
 	int r = lg_msg_recv(s->fd, &msg_in);
 
 	(void)events;
+	if (r == 1 && msg_in.kind == LG_P_HELLO)
+		daemon_link = link;
 	if (r == 1)
-		dispatch(link, &msg_in);
-	else if (r != -EAGAIN && r != -EBADMSG)
+		user->message(s->fd, &msg_in);
+	lg_msg_drop_fds(&msg_in);
+	if (r == 1)
+		return;
+	if (r != -EAGAIN && r != -EBADMSG)
 		link_end(link);
 }
 
@@ -160,8 +73,8 @@ static struct link *link_add(int fd)
 
 		if (link->used)
 			continue;
-		link->source = (struct source){ .fd = fd, .on_event = on_message };
-		if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || source_add(&link->source, EPOLLIN) < 0)
+		link->source = (struct lg_source){ .fd = fd, .on_event = on_message };
+		if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || lg_source_add(&link->source, EPOLLIN) < 0)
 			return NULL;
 		link->used = true;
 		return link;
@@ -169,8 +82,9 @@ static struct link *link_add(int fd)
 	return NULL;
 }
 
-int link_first(int fd)
+int lg_link_first(int fd, const struct lg_link_user *u)
 {
+	user = u;
 	daemon_link = link_add(fd);
 	return daemon_link ? 0 : -EIO;
 }
@@ -185,7 +99,7 @@ static bool is_root(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 && cred.uid == 0;
 }
 
-static void on_connection(struct source *s, uint32_t events)
+static void on_connection(struct lg_source *s, uint32_t events)
 {
 	int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -219,7 +133,7 @@ static int make_address(const char *path, struct sockaddr_un *addr, int *ret_dir
 	return 0;
 }
 
-int link_listen(const char *path, struct lg_err *err)
+int lg_link_listen(const char *path, struct lg_err *err)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	lg_autoclose int dir = -1;
@@ -234,6 +148,6 @@ int link_listen(const char *path, struct lg_err *err)
 		return lg_fail(err, -errno, "listen on '%s'", path);
 	listener.fd = lg_take_fd(&fd);
 	listener.on_event = on_connection;
-	r = source_add(&listener, EPOLLIN);
+	r = lg_source_add(&listener, EPOLLIN);
 	return r < 0 ? lg_fail(err, r, "listen on '%s'", path) : 0;
 }
