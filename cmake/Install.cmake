@@ -3,8 +3,8 @@
 install(TARGETS lodge RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS lodged RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
 install(TARGETS lodge-worker RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge)
-# For root alone, as guests can name them: the shim, and what drives CRIU.
-install(TARGETS lodge-shim lodge-criu RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge
+# For root alone, as guests can name them: the shims, and what drives CRIU.
+install(TARGETS lodge-shim lodge-vm lodge-criu RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge
 	PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
 install(TARGETS lodge-lxcfs-calls LIBRARY DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge)
 install(TARGETS lodge-criu-calls LIBRARY DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge

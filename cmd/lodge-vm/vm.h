@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LG_CMD_VM_H
+#define LG_CMD_VM_H
+
+/*
+ * lodge-vm: parent of one microVM's QEMU, as lodge-shim is of one container's init. vm/start.h says what lodged and it say to each
+ * other, vm/agent.h what it and the program inside the guest do.
+ *
+ * How it works: one thread, one epoll (ct/loop.h). Its life:
+ *
+ *	SPARE	 took over from a lodge-shim; ends with the connection
+ *	MADE	 QEMU is there, and then the guest boots; the connection's end kills it
+ *	RUNNING	 the guest's init was executed; connections come and go
+ *	ENDED	 QEMU is reaped; what is left is to say so
+ *
+ * Nothing here waits for QEMU or the guest: what both say has a maximum, and what they do not take is dropped or not read.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ct/link.h"
+#include "ct/loop.h"
+#include "lib/err.h"
+#include "lib/msg.h"
+#include "vm/agent.h"
+#include "vm/qmp.h"
+#include "vm/spec.h"
+
+enum phase { PHASE_SPARE, PHASE_MADE, PHASE_RUNNING, PHASE_ENDED };
+
+struct session;
+
+struct vm {
+	enum phase phase;
+	struct lg_vm_spec spec;		/* its texts are in start_msg; its descriptors are closed when QEMU has them */
+	pid_t pid;			/* QEMU; 0: none */
+	int pidfd, netns_fd;
+	bool ready;			/* QEMU made the machine, and its root is empty */
+	bool go;			/* lodged said so */
+	bool cont;			/* the processors run */
+	bool panicked;
+	int ended_by;			/* signal that stands for the reason of QEMU's SHUTDOWN; 0: it said none */
+	char stage[64];			/* how far the guest came; "": it said nothing */
+	struct session *sessions;
+	unsigned int nsessions;
+};
+
+extern struct vm vm;
+extern struct lg_msg start_msg;
+
+/* ---- main.c ---- */
+
+/** set_title() - what ps shows: "lodge-vm CTID". */
+void set_title(unsigned int ctid);
+
+/** tsc_khz() - the host's, measured since we began. */
+uint64_t tsc_khz(void);
+
+/* ---- timers.c ---- */
+
+enum timer { TIMER_QMP, TIMER_WATCHDOG, TIMER_ASK, TIMER_INCOMING, TIMERS };
+
+int timers_init(void);
+
+/** timer_set() - @fn is called once in @ms milliseconds; negative: not any more. */
+void timer_set(enum timer t, int64_t ms, void (*fn)(void));
+
+/* ---- dispatch.c: what lodged says ---- */
+
+int dispatch_first(int fd);
+
+/* ---- start.c: from START to STARTED, and the end ---- */
+
+void start_take(struct lg_msg *m);
+void start_go(void);
+
+/** start_ready() - QEMU has made the machine. */
+void start_ready(void);
+
+/** start_done() - the guest's init runs, or without an agent the processors. */
+void start_done(void);
+
+/** start_stage() - the guest came as far as @text. */
+void start_stage(const char *text);
+
+/** start_fail() - say FAILED, undo, end. */
+void start_fail(const struct lg_err *err) __attribute__((noreturn));
+
+/** qemu_reaped() - QEMU has ended with this wait status. */
+void qemu_reaped(int status) __attribute__((noreturn));
+
+/* ---- progress.c: how far a guest came, for who looks at a start that failed ---- */
+
+/** progress_init() - look at the console. */
+void progress_init(void);
+
+/** progress_describe() - "its kernel said nothing", "it came as far as 'disks'; its console's last line: ..." */
+void progress_describe(char *text, size_t size);
+
+/* ---- qemu.c ---- */
+
+/** qemu_start() - make its sockets, and start it. Its descriptors of the spec are closed. */
+int qemu_start(struct lg_err *err);
+
+/** qemu_command() - as lg_qmp_command() */
+int qemu_command(const char *name, json_t *args, int fd, int timeout_ms, lg_qmp_done done, void *arg);
+
+/** qemu_drain() - take what it said before its end. */
+void qemu_drain(void);
+
+/** qemu_words() - the last line that it wrote on its standard error; "": none. */
+const char *qemu_words(void);
+
+/* ---- agent.c: frames ---- */
+
+/** agent_open() - over the socket @fd; @resumed: the guest was there before us, and is set up. */
+int agent_open(int fd, bool resumed);
+
+/** agent_here() - is there one that was set up? */
+bool agent_here(void);
+
+/** agent_room() - bytes that may be sent without waiting for the guest to read. */
+size_t agent_room(void);
+
+/** agent_send() - a frame. -ENOTCONN: there is no agent; -ENOBUFS: it does not read. */
+int agent_send(uint32_t channel, enum lg_agent_kind kind, const void *data, size_t len);
+
+/** agent_send_msg() - the fields of @m as a frame. */
+int agent_send_msg(uint32_t channel, enum lg_agent_kind kind, const struct lg_msg *m);
+
+/** agent_setup() - the fields of SETUP out of START's. */
+int agent_setup(void);
+
+/* ---- session.c ---- */
+
+void session_begin(struct lg_msg *m);
+
+/** session_frame() - what the agent says about one. */
+void session_frame(uint32_t channel, uint16_t kind, const char *data, size_t len);
+
+/** sessions_pump() - the agent takes more again. */
+void sessions_pump(void);
+
+/** sessions_kill() - end all of them, and tell their clients @why. They are gone when vm.nsessions is 0. */
+void sessions_kill(const struct lg_err *why);
+
+/** sessions_end() - tell the clients of all that are left that they are over. */
+void sessions_end(void);
+
+/** sessions_lost() - there is no agent any more. */
+void sessions_lost(void);
+
+/* ---- lend.c ---- */
+
+/** lend_take() - LEND: answer when the sessions have ended. */
+void lend_take(struct lg_msg *m, int to);
+
+/** lend_if_wanted() - a session less: was it the last one that LEND waits for? */
+void lend_if_wanted(void);
+
+/* ---- ask.c ---- */
+
+/** ask_take() - ASK from the connection @from. */
+void ask_take(struct lg_msg *m, int from);
+
+/** ask_done() - the agent answered DO. */
+void ask_done(const struct lg_msg *m);
+
+/** ask_resumed() - tell the guest's agent what time it is. */
+void ask_resumed(void);
+
+/** ask_lost() - there is no agent any more: what waits for it is answered. */
+void ask_lost(void);
+
+/* ---- screen.c ---- */
+
+/** screen_open() - listen for clients of the screen at @path and hand them to QEMU. */
+int screen_open(const char *path, struct lg_err *err);
+
+#endif

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * QEMU's command line: nothing that it would make by itself, every file and socket by descriptor, and what it does when
+ * the guest ends is to say so and end, too.
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/cleanup.h"
+#include "vm/agent.h"
+#include "vm/spec.h"
+
+/* What a guest system's own drivers know, and what it expects of its machine. */
+/* clang-format off */
+static const struct preset {
+	const char *name, *disk, *nic, *cpu, *kvm_cpu, *rtc;
+} presets[] = {
+	{ "linux",   "virtio-blk", "virtio-net", "", "", "base=utc" },
+	{ "freebsd", "virtio-blk", "virtio-net", "", "", "base=utc" },
+	{ "windows", "ide-hd",	   "e1000e",	 "", ",hv-relaxed=on,hv-vapic=on,hv-spinlocks=0x1fff,hv-time=on,hv-vpindex=on,"
+						     "hv-synic=on,hv-stimer=on,hv-frequencies=on", "base=localtime,driftfix=slew" },
+	{ "other",   "ide-hd",	   "e1000e",	 "", "", "base=utc" },
+};
+
+/* Given to every QEMU as they are. */
+static const char *const always[] = {
+	"-nodefaults", "-no-user-config",
+	"-S",			/* the processors begin with GO */
+	"-no-reboot",		/* a reset ends it, and the reason says so */
+	"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+};
+
+/* Stream sockets that it is born with, and what they are for. */
+static const struct {
+	const char *id;
+	size_t at;
+} sockets[] = {
+	{ "qmp",     offsetof(struct lg_vm_places, qmp) },
+	{ "console", offsetof(struct lg_vm_places, console) },
+	{ "agent",   offsetof(struct lg_vm_places, agent) },
+};
+/* clang-format on */
+
+static void __attribute__((format(printf, 2, 3))) add(struct lg_vm_args *a, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	if (a->failed || a->n == LG_VM_ARGS) {
+		a->failed = true;
+		return;
+	}
+	va_start(ap, fmt);
+	n = vasprintf(&a->argv[a->n], fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		a->argv[a->n] = NULL;
+	a->failed = n < 0;
+	if (n >= 0)
+		a->argv[++a->n] = NULL;
+}
+
+static const struct preset *find_preset(const char *name)
+{
+	for (size_t i = 0; name && i < ARRAY_SIZE(presets); i++)
+		if (strcmp(name, presets[i].name) == 0)
+			return &presets[i];
+	return &presets[0];
+}
+
+/* "virtio-rng" is a device of the bus that the machine has for them. */
+static const char *bus(const struct lg_vm_spec *spec)
+{
+	return spec->microvm ? "device" : "pci";
+}
+
+static void add_machine(struct lg_vm_args *a, const struct lg_vm_spec *spec)
+{
+	add(a, "-machine");
+	if (spec->microvm)
+		/*
+		 * ACPI is how it is told to power off. Under TCG the guest needs the old timer and its interrupt to
+		 * measure its clocks with; KVM tells it.
+		 */
+		add(a, "microvm,acpi=on,isa-serial=on,rtc=off,pit=%s,pic=%s,x-option-roms=off,dump-guest-core=off,mem-merge=off",
+		    spec->kvm ? "off" : "on", spec->kvm ? "off" : "on");
+	else
+		add(a, "q35,dump-guest-core=off,mem-merge=off%s", spec->guest ? ",vmport=off" : "");
+	add(a, "-accel");
+	add(a, "%s", spec->kvm ? "kvm" : "tcg,thread=multi");
+}
+
+static void add_processors(struct lg_vm_args *a, const struct lg_vm_spec *spec, const struct preset *p)
+{
+	add(a, "-cpu");
+	add(a, "%s%s%s", spec->kvm ? "host" : "max", p->cpu, spec->kvm ? p->kvm_cpu : "");
+	add(a, "-smp");
+	add(a, "%" PRIu64, spec->vcpus);
+	add(a, "-m");
+	add(a, "%" PRIu64 "K", spec->memory / 1024);
+	add(a, "-rtc");
+	add(a, "%s", p->rtc);
+}
+
+static void add_kernel(struct lg_vm_args *a, const struct lg_vm_spec *spec, const struct lg_vm_places *at,
+		       uint64_t tsc_khz)
+{
+	char clock[80] = "";
+
+	if (!spec->guest)
+		return;
+	if (!spec->kvm && spec->microvm && tsc_khz)
+		snprintf(clock, sizeof(clock), " tsc_early_khz=%" PRIu64 " tsc=reliable lpj=4000000", tsc_khz);
+	add(a, "-kernel");
+	add(a, "/proc/self/fd/%d", at->kernel);
+	add(a, "-initrd");
+	add(a, "/proc/self/fd/%d", at->initrd);
+	add(a, "-append");
+	add(a, "console=ttyS0 panic=-1%s%s%s%s", spec->microvm ? " reboot=acpi,t" : "", clock, spec->append ? " " : "",
+	    spec->append ? spec->append : "");
+}
+
+static void add_sockets(struct lg_vm_args *a, const struct lg_vm_spec *spec, const struct lg_vm_places *at)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++) {
+		int fd = *(const int *)((const char *)at + sockets[i].at);
+
+		if (fd < 0)
+			continue;
+		add(a, "-chardev");
+		add(a, "socket,id=%s,fd=%d", sockets[i].id, fd);
+	}
+	add(a, "-mon");
+	add(a, "chardev=qmp,mode=control");
+	add(a, "-serial");
+	add(a, "chardev:console");
+	if (at->agent < 0)
+		return;
+	add(a, "-device");
+	add(a, "virtio-serial-%s,max_ports=2", bus(spec));
+	add(a, "-device");
+	add(a, "virtserialport,chardev=agent,name=%s", LG_AGENT_PORT);
+}
+
+/* The set's number is the descriptor's; QEMU keeps a copy of its own. */
+static void add_file(struct lg_vm_args *a, const struct lg_vm_disk *disk, int fd)
+{
+	bool raw = strcmp(disk->format, "raw") == 0;
+
+	add(a, "-add-fd");
+	add(a, "fd=%d,set=%d", fd, fd);
+	add(a, "-blockdev");
+	add(a, "driver=file,filename=/dev/fdset/%d,node-name=%s%s,read-only=%s,aio=threads,discard=unmap", fd,
+	    disk->role, raw ? "" : "-file", disk->writable ? "off" : "on");
+	if (raw)
+		return;
+	add(a, "-blockdev");
+	add(a, "driver=%s,file=%s-file,node-name=%s,read-only=%s,discard=unmap", disk->format, disk->role, disk->role,
+	    disk->writable ? "off" : "on");
+}
+
+static void add_disk(struct lg_vm_args *a, const struct lg_vm_spec *spec, const struct lg_vm_disk *disk, int fd,
+		     const struct preset *p, unsigned int nr)
+{
+	add_file(a, disk, fd);
+	add(a, "-device");
+	if (strcmp(disk->role, "cdrom") == 0)
+		add(a, "ide-cd,drive=%s,id=disk-%s,bootindex=%u", disk->role, disk->role, nr + 1);
+	else if (spec->guest || strcmp(p->disk, "virtio-blk") == 0)
+		add(a, "virtio-blk-%s,drive=%s,id=disk-%s,serial=%s%s", bus(spec), disk->role, disk->role, disk->role,
+		    spec->guest ? "" : ",bootindex=0");
+	else
+		add(a, "%s,drive=%s,id=disk-%s,serial=%s,bootindex=%u", p->disk, disk->role, disk->role, disk->role, nr);
+}
+
+static void add_network(struct lg_vm_args *a, const struct lg_vm_spec *spec, int fd, const struct preset *p)
+{
+	bool virtio = spec->guest || strcmp(p->nic, "virtio-net") == 0;
+
+	if (fd < 0)
+		return;
+	add(a, "-netdev");
+	add(a, "tap,id=net,fd=%d", fd);
+	add(a, "-device");
+	if (virtio && spec->microvm)
+		add(a, "virtio-net-device,netdev=net,mac=%s", spec->mac);
+	else
+		add(a, "%s,netdev=net,mac=%s,romfile=", virtio ? "virtio-net-pci" : p->nic, spec->mac);
+}
+
+static void add_rest(struct lg_vm_args *a, const struct lg_vm_spec *spec, const char *genid)
+{
+	add(a, "-device");
+	add(a, "virtio-balloon-%s,id=balloon,deflate-on-oom=on,free-page-reporting=on", bus(spec));
+	add(a, "-object");
+	add(a, "rng-builtin,id=rng");
+	add(a, "-device");
+	add(a, "virtio-rng-%s,rng=rng", bus(spec));
+	if (!spec->microvm) {
+		add(a, "-device");
+		add(a, "pvpanic");
+		add(a, "-device");
+		add(a, "vmgenid,guid=%s", genid);
+	}
+}
+
+static void add_screen(struct lg_vm_args *a, const struct lg_vm_spec *spec)
+{
+	if (!spec->vnc) {
+		add(a, "-display");
+		add(a, "none");
+		return;
+	}
+	/* Clients come through us, by descriptor. */
+	add(a, "-vnc");
+	add(a, "none");
+	add(a, "-device");
+	add(a, "VGA");
+	add(a, "-device");
+	add(a, "qemu-xhci");
+	add(a, "-device");
+	add(a, "usb-tablet");
+}
+
+int lg_vm_args_make(const struct lg_vm_spec *spec, const struct lg_vm_places *at, uint64_t tsc_khz, const char *genid,
+		    struct lg_vm_args *ret)
+{
+	const struct preset *p = find_preset(spec->preset);
+
+	*ret = (struct lg_vm_args){ 0 };
+	add(ret, "%s", spec->qemu);
+	for (size_t i = 0; i < ARRAY_SIZE(always); i++)
+		add(ret, "%s", always[i]);
+	add(ret, "-name");
+	add(ret, "lodge-%" PRIu32, spec->ctid);
+	add_machine(ret, spec);
+	add_processors(ret, spec, p);
+	add_screen(ret, spec);
+	add_kernel(ret, spec, at, tsc_khz);
+	if (spec->firmware_file) {
+		add(ret, "-bios");
+		add(ret, "%s", spec->firmware_file);
+	}
+	add_sockets(ret, spec, at);
+	for (unsigned int i = 0; i < spec->ndisks; i++)
+		add_disk(ret, spec, &spec->disks[i], at->disks[i], p, i);
+	add_network(ret, spec, at->tap, p);
+	add_rest(ret, spec, genid);
+	if (at->incoming >= 0) {
+		add(ret, "-incoming");
+		add(ret, "fd:%d", at->incoming);
+	}
+	return ret->failed ? (ret->n == LG_VM_ARGS ? -E2BIG : -ENOMEM) : 0;
+}
+
+void lg_vm_args_free(struct lg_vm_args *args)
+{
+	for (unsigned int i = 0; i < args->n; i++)
+		free(args->argv[i]);
+	args->n = 0;
+	args->argv[0] = NULL;
+}
