@@ -2,7 +2,7 @@
 # list of files (install_manifest.txt) so that they can be taken away again.
 install(TARGETS lodge RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS lodged RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
-install(TARGETS lodge-worker RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge)
+install(TARGETS lodge-worker lodge-agent RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge)
 # For root alone, as guests can name them: the shims, and what drives CRIU.
 install(TARGETS lodge-shim lodge-vm lodge-criu RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/lodge
 	PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)

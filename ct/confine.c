@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -40,6 +41,23 @@ static const struct {
 	{ RLIMIT_CPU,	  RLIM_INFINITY,  RLIM_INFINITY },
 };
 /* clang-format on */
+
+int lg_confine_parse(const struct lg_msg *m, struct lg_rlimits *ret, struct lg_err *err)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (const char *v = lg_msg_get(m, "rlimit"); v; v = lg_msg_next(m, "rlimit", v)) {
+		unsigned int resource;
+		uint64_t soft, hard;
+
+		if (sscanf(v, "%u %" SCNu64 " %" SCNu64, &resource, &soft, &hard) != 3 ||
+		    resource >= RLIM_NLIMITS)
+			return lg_refuse(err, -EINVAL, 0, "START has a bad 'rlimit'");
+		ret->of[resource].given = true;
+		ret->of[resource].soft = soft;
+		ret->of[resource].hard = hard;
+	}
+	return 0;
+}
 
 static int set_limit(int resource, rlim_t soft, rlim_t hard)
 {

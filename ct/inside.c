@@ -276,22 +276,9 @@ static int set_sysctls(struct inside *in, struct lg_err *err)
 	return 0;
 }
 
-/* What was asked for by name: what cannot be done is said, and the start fails. */
 static int set_given_sysctls(struct inside *in, struct lg_err *err)
 {
-	const struct lg_msg *m = in->start->msg;
-
-	for (const char *v = lg_msg_get(m, "sysctl"); v; v = lg_msg_next(m, "sysctl", v)) {
-		const char *value = strchr(v, '\n');
-		char path[300];
-
-		if (!value || strncmp(v, "/proc/sys/", 10) != 0)
-			return lg_refuse(err, -EINVAL, 0, "START has a bad 'sysctl'");
-		snprintf(path, sizeof(path), "%.*s", (int)(value - v), v);
-		if (lg_file_write(AT_FDCWD, path, value + 1, err) < 0)
-			return err->code;
-	}
-	return 0;
+	return lg_place_sysctls(in->start->msg, err);
 }
 
 static int exec_init(struct inside *in, struct lg_err *err)

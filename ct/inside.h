@@ -20,6 +20,9 @@ void lg_inside(const struct lg_start *start, int sock) __attribute__((noreturn))
  * What init and the processes of an exec session have in common.
  */
 
+/** lg_confine_parse() - the fields "rlimit" of START. -EINVAL. */
+int lg_confine_parse(const struct lg_msg *m, struct lg_rlimits *ret, struct lg_err *err);
+
 /**
  * lg_confine_limits() - resource limits and umask, the same whoever started lodged
  * @given:	what START says instead; may be NULL

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <linux/sched.h>
 #include <linux/securebits.h>
@@ -51,23 +50,6 @@ static const struct {
 #define IMAGE_PATIENCE_MS 10000u	/* the last run may be writing back */
 #define ID_MIN 65536u	/* never the host's own ids */
 
-static int parse_rlimits(const struct lg_msg *m, struct lg_rlimits *ret, struct lg_err *err)
-{
-	memset(ret, 0, sizeof(*ret));
-	for (const char *v = lg_msg_get(m, "rlimit"); v; v = lg_msg_next(m, "rlimit", v)) {
-		unsigned int resource;
-		uint64_t soft, hard;
-
-		if (sscanf(v, "%u %" SCNu64 " %" SCNu64, &resource, &soft, &hard) != 3 ||
-		    resource >= RLIM_NLIMITS)
-			return lg_refuse(err, -EINVAL, 0, "START has a bad 'rlimit'");
-		ret->of[resource].given = true;
-		ret->of[resource].soft = soft;
-		ret->of[resource].hard = hard;
-	}
-	return 0;
-}
-
 int lg_start_parse(struct lg_msg *m, struct lg_start *ret, struct lg_err *err)
 {
 	uint64_t ctid = lg_msg_get_u64(m, "ctid", 0);
@@ -92,7 +74,7 @@ int lg_start_parse(struct lg_msg *m, struct lg_start *ret, struct lg_err *err)
 	nfds = (lg_msg_get_u64(m, "seccomp", 0) ? 3u : 2u) + (ret->restore ? 3u : 0u);
 	if (m->nfds != nfds)
 		return lg_refuse(err, -EINVAL, 0, "START came with %u descriptors", m->nfds);
-	if (parse_rlimits(m, &ret->rlimits, err) < 0)
+	if (lg_confine_parse(m, &ret->rlimits, err) < 0)
 		return err->code;
 	ret->msg = m;
 	ret->ctid = (uint32_t)ctid;

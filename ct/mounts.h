@@ -62,6 +62,9 @@ int lg_devices_console(int *ret_master, int *ret_slave, struct lg_err *err);
 /** lg_place_fields() - the folders, files, links and blocks that START names. */
 int lg_place_fields(const struct lg_msg *m, struct lg_err *err);
 
+/** lg_place_sysctls() - the fields "sysctl": asked for by name, so what cannot be done is said and fails. */
+int lg_place_sysctls(const struct lg_msg *m, struct lg_err *err);
+
 /**
  * lg_place_block() - the text of a file with our part of it replaced (exported for the tests)
  * @old:	what the file holds

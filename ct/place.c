@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "ct/user.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
@@ -223,7 +224,7 @@ static int place_one(const struct kind *kind, const char *value, struct lg_err *
 		r = kind->put(&at, mode, kind->has_text ? text + 1 : text);
 		close(at.parent);
 	}
-	return r < 0 ? lg_fail(err, r, "put %s into the container", path) : 0;
+	return r < 0 ? lg_fail(err, r, "put %s into the " LG_INSIDE, path) : 0;
 }
 
 int lg_place_fields(const struct lg_msg *m, struct lg_err *err)
@@ -236,5 +237,20 @@ int lg_place_fields(const struct lg_msg *m, struct lg_err *err)
 			if (r < 0)
 				return r;
 		}
+	return 0;
+}
+
+int lg_place_sysctls(const struct lg_msg *m, struct lg_err *err)
+{
+	for (const char *v = lg_msg_get(m, "sysctl"); v; v = lg_msg_next(m, "sysctl", v)) {
+		const char *value = strchr(v, '\n');
+		char path[300];
+
+		if (!value || strncmp(v, "/proc/sys/", 10) != 0)
+			return lg_refuse(err, -EINVAL, 0, "START has a bad 'sysctl'");
+		snprintf(path, sizeof(path), "%.*s", (int)(value - v), v);
+		if (lg_file_write(AT_FDCWD, path, value + 1, err) < 0)
+			return err->code;
+	}
 	return 0;
 }

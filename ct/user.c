@@ -15,7 +15,13 @@
 #include "lib/file.h"
 
 #define FILE_MAX (256u * 1024u)
+#ifdef LG_MACHINE
+#define ID_TOP (UINT32_MAX - 1)
+#define ID_DIGITS 10
+#else
 #define ID_TOP 65535u	/* of a container's ids; lib/ns.h gives it so many */
+#define ID_DIGITS 5
+#endif
 
 struct field {
 	const char *at;
@@ -46,18 +52,18 @@ static bool is_text(const struct field *f, const char *text, size_t len)
 
 static bool to_id(const struct field *f, uint32_t *ret)
 {
-	uint32_t v = 0;
+	uint64_t v = 0;
 
-	if (f->len == 0 || f->len > 5)
+	if (f->len == 0 || f->len > ID_DIGITS)
 		return false;
 	for (size_t i = 0; i < f->len; i++) {
 		if (f->at[i] < '0' || f->at[i] > '9')
 			return false;
-		v = v * 10 + (uint32_t)(f->at[i] - '0');
+		v = v * 10 + (unsigned int)(f->at[i] - '0');
 	}
 	if (v > ID_TOP)
 		return false;
-	*ret = v;
+	*ret = (uint32_t)v;
 	return true;
 }
 
@@ -170,7 +176,7 @@ int lg_user_find(const char *spec, const char *passwd, const char *group, struct
 		bool is_root = is_text(&who, "root", 4);
 
 		if (!is_root && !to_id(&who, &id))
-			return lg_refuse(err, -ENOENT, 0, "there is no user '%.*s' in the container",
+			return lg_refuse(err, -ENOENT, 0, "there is no user '%.*s' in the " LG_INSIDE,
 					 (int)who.len, text);
 		user.uid = is_root ? 0 : id;
 	}
@@ -178,7 +184,7 @@ int lg_user_find(const char *spec, const char *passwd, const char *group, struct
 		struct field g = { colon + 1, strlen(colon + 1) };
 
 		if (!find_gid(group ? group : "", &g, &user.gid))
-			return lg_refuse(err, -ENOENT, 0, "there is no group '%s' in the container",
+			return lg_refuse(err, -ENOENT, 0, "there is no group '%s' in the " LG_INSIDE,
 					 g.at);
 	}
 	fill_defaults(&user);

@@ -15,6 +15,13 @@
 
 #define LG_USER_GROUPS 256u
 
+/* What those are in who read the messages of these functions. LG_MACHINE: they are built for the agent of a microVM. */
+#ifdef LG_MACHINE
+#define LG_INSIDE "machine"
+#else
+#define LG_INSIDE "container"
+#endif
+
 struct lg_user {
 	uid_t uid;
 	gid_t gid;

@@ -16,6 +16,7 @@ enum value_type { VALUE_TEXT, VALUE_SIGNAL, VALUE_BYTES, VALUE_TIME, VALUE_INIT_
 enum key_flag {
 	KEY_ALWAYS = 1,		/* in a recipe's manifest and in a template's */
 	KEY_BUILT = 2,		/* in a template's: the build knows it */
+	KEY_GUEST = 4,		/* in both, where instances are made of it: it is no kernel's */
 };
 
 #define SIGNAL_MAX 64u
@@ -34,10 +35,11 @@ static const struct key {
 	{ "OS",		 VALUE_TEXT,	  KEY_ALWAYS, TEXT_OF(os) },
 	{ "ARCH",	 VALUE_TEXT,	  KEY_BUILT,  TEXT_OF(arch) },
 	{ "DESCRIPTION", VALUE_TEXT,	  0,	      TEXT_OF(description) },
-	{ "INIT",	 VALUE_TEXT,	  KEY_ALWAYS, TEXT_OF(init) },
-	{ "INIT_KIND",	 VALUE_INIT_KIND, KEY_ALWAYS, TEXT_OF(init_kind) },
+	{ "KERNEL_FOR",	 VALUE_TEXT,	  0,	      TEXT_OF(kernel_for) },
+	{ "INIT",	 VALUE_TEXT,	  KEY_GUEST,  TEXT_OF(init) },
+	{ "INIT_KIND",	 VALUE_INIT_KIND, KEY_GUEST,  TEXT_OF(init_kind) },
 	{ "FEATURES",	 VALUE_TEXT,	  0,	      TEXT_OF(features) },
-	{ "STOP_SIGNAL", VALUE_SIGNAL,	  KEY_ALWAYS, TEXT_OF(stop_signal) },
+	{ "STOP_SIGNAL", VALUE_SIGNAL,	  KEY_GUEST,  TEXT_OF(stop_signal) },
 	{ "DIGEST",	 VALUE_TEXT,	  KEY_BUILT,  TEXT_OF(digest) },
 	{ "SIZE",	 VALUE_BYTES,	  KEY_BUILT,  TEXT_OF(size_bytes) },
 	{ "BUILT",	 VALUE_TIME,	  KEY_BUILT,  TEXT_OF(built_at) },
@@ -103,6 +105,8 @@ static int parse_value(const struct key *key, const char *text, struct lg_templa
 static int parse_manifest(const struct lg_conf *conf, unsigned int needed,
 			  struct lg_template *t, struct lg_err *err)
 {
+	if (!lg_conf_get(conf, "KERNEL_FOR"))
+		needed |= KEY_GUEST;
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		const char *text = lg_conf_get(conf, keys[i].key);
 
@@ -113,7 +117,7 @@ static int parse_manifest(const struct lg_conf *conf, unsigned int needed,
 			return lg_refuse(err, -EINVAL, 0, "the manifest's %s is wrong: '%.80s'",
 					 keys[i].key, text);
 	}
-	if (t->init[0] != '/')
+	if (t->init[0] != '/' && !t->kernel_for[0])
 		return lg_refuse(err, -EINVAL, 0,
 				 "the manifest's INIT is no absolute path: '%s'", t->init);
 	return 0;
@@ -172,7 +176,7 @@ int lg_manifest_save(int dirfd, const struct lg_template *t, struct lg_err *err)
 		char value[256];
 
 		format_value(&keys[i], t, value, sizeof(value));
-		if (*value)
+		if (*value && !(t->kernel_for[0] && keys[i].flags & KEY_GUEST))
 			r = lg_conf_set(conf, keys[i].key, value, err);
 	}
 	if (r == 0)

@@ -140,7 +140,7 @@ static int check_init(const struct build *b, struct lg_err *err)
 		return root;
 	if (fchown(root, 0, 0) < 0 || fchmod(root, 0755) < 0)
 		return lg_fail(err, -errno, "set the owner of the template's root");
-	return lg_template_new_check(&b->to, b->t.init, err);
+	return b->t.kernel_for[0] ? 0 : lg_template_new_check(&b->to, b->t.init, err);
 }
 
 static int write_manifest(struct build *b, struct lg_err *err)

@@ -6,7 +6,7 @@
  * The template store: VAR/templates/NAME/{manifest,rootfs/}. A manifest is conf text
  * (lib/conf.h) with the keys of the table in manifest.c: NAME VERSION OS ARCH DESCRIPTION INIT
  * INIT_KIND (systemd|busybox|other) STOP_SIGNAL (a number) FEATURES (default ones of its instances), and of
- * the build DIGEST SIZE BUILT.
+ * the build DIGEST SIZE BUILT. One with KERNEL_FOR has a kernel for microVMs (vm/boot.h) and no INIT: no instance is made of it.
  * A template is immutable: it is built in VAR/templates/.NAME.new and renamed; instances use it
  * by reference. lodged knows which do: it refuses to remove one, or to build it anew, while one
  * does.
@@ -29,6 +29,7 @@ struct lg_template {
 	char arch[17];
 	char description[129];
 	char init[129];			/* path inside */
+	char kernel_for[65];		/* "OS VERSION": it is a kernel for microVMs of that, and no guest; "" */
 	char features[129];		/* what its instances get unless they are told otherwise; "" */
 	char digest[80];		/* "sha256:...", what it covers: storage/digest.h */
 	int stop_signal;

@@ -37,6 +37,7 @@
 #include "storage/layer.h"
 #include "storage/shift.h"
 #include "storage/template.h"
+#include "vm/boot.h"
 
 struct verb {
 	const char *name;
@@ -163,6 +164,30 @@ static int facts(const struct job *job, struct lg_err *err)
 	return 0;
 }
 
+static int vm_base(const struct job *job, struct lg_err *err)
+{
+	struct lg_template t;
+	int r = lg_template_load(job->var, job->name, &t, err);
+
+	return r < 0 ? r : lg_vm_base_make(job->var, &t, print_progress, NULL, err);
+}
+
+static int vm_kernel(const struct job *job, struct lg_err *err)
+{
+	struct lg_template t;
+	int r;
+
+	if (!job->file)
+		return lg_refuse(err, -EINVAL, 0, "vm-kernel wants --file");
+	r = lg_template_load(job->var, job->name, &t, err);
+	return r < 0 ? r : lg_vm_kernel_make(job->var, &t, job->file, print_progress, NULL, err);
+}
+
+static int vm_clean(const struct job *job, struct lg_err *err)
+{
+	return lg_vm_cache_clean(job->var, err);
+}
+
 static const struct verb verbs[] = {
 	{ "migrate", "--var VAR - <REQUEST", false, true, migrate_send },
 	{ "ask-move", "--var VAR - <REQUEST", false, true, migrate_ask },
@@ -178,6 +203,9 @@ static const struct verb verbs[] = {
 	{ "empty-trash", "--var VAR", false, false, empty_trash },
 	{ "shift-layer", "--var VAR --ctid ID --base ID ROOTFS", false, true, shift_layer },
 	{ "open-lxcfs", "--var VAR DIR", false, true, open_lxcfs },
+	{ "vm-base", "--var VAR TEMPLATE", false, true, vm_base },
+	{ "vm-kernel", "--var VAR --file AGENT TEMPLATE", false, true, vm_kernel },
+	{ "vm-clean", "--var VAR", false, false, vm_clean },
 	{ "facts", "--var VAR --criu PATH|--no-criu WHY [--lxcfs] [--ctid ID]", false, false, facts },
 };
 

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* lodge-agent: process 1 of a microVM's initrd (agent.h). */
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cmd/lodge-agent/agent.h"
+
+int main(void)
+{
+	if (getpid() == 1)
+		boot();
+	fputs("lodge-agent is what a microVM of lodge starts from, and does nothing elsewhere\n", stderr);
+	return 2;
+}
