@@ -50,7 +50,7 @@ enum lg_proto {
 			 * control, and without tty: stdin, stdout, stderr */
 	LG_P_CONSOLE,	/* fd: a stream socket to join to the console (SOCK_STREAM) */
 	LG_P_SIGNAL,	/* sig: to init (from lodged) or to the session's process group (from a client) */
-	LG_P_RESIZE,	/* rows, cols: of the console */
+	LG_P_RESIZE,	/* rows, cols: of the console; from a client of a microVM, of its session's terminal */
 	LG_P_PROC,	/* file* (names of ct/procfs.c); fds: a copy of each one's mount, a pidfd of the
 			 * lxcfs that makes them. None: there is no lxcfs any more. Before START and later */
 

@@ -180,12 +180,18 @@ static void send_signal(struct running *run, int sig)
 	lg_msg_send(run->control, &run->msg);
 }
 
-static void resize(const struct running *run)
+/* A container's terminal is one of this kernel. A machine's is in the machine, and what we have is a socket. */
+static void resize(struct running *run)
 {
 	struct winsize ws = { 0 };
 
 	term_size(&ws.ws_row, &ws.ws_col);
-	ioctl(run->master, TIOCSWINSZ, &ws);
+	if (ioctl(run->master, TIOCSWINSZ, &ws) == 0)
+		return;
+	lg_msg_init(&run->msg, LG_P_RESIZE);
+	lg_msg_put_u64(&run->msg, "rows", ws.ws_row);
+	lg_msg_put_u64(&run->msg, "cols", ws.ws_col);
+	lg_msg_send(run->control, &run->msg);
 }
 
 static void take_signal(struct running *run, int sig)
