@@ -22,7 +22,8 @@
  *
  *	EXEC c -------------------->
  *	     <---------------------- BEGUN c, or FAILED c
- *	IN c, OUT c, ERR c in both directions, as far as there is credit; empty: the stream's end
+ *	IN c, OUT c, ERR c, as far as there is credit; empty: the stream's end. An empty OUT or ERR from the shim: its client reads that
+ *	stream no more, and whoever writes to it inside is to hear of it (SIGPIPE)
  *	SIGNAL c, RESIZE c, HANGUP c
  *	     <---------------------- ENDED c	behind the last OUT and ERR
  *

@@ -309,6 +309,11 @@ static int take_message(struct session *s, const struct lg_msg *m)
 		return 0;
 	case LG_A_CREDIT:
 		return take_credit(s, m);
+	case LG_A_OUT:
+	case LG_A_ERR:
+		/* Nobody reads it any more: who writes to it is to hear of that. */
+		close_stream(s, m->kind == LG_A_OUT ? STREAM_OUT : STREAM_ERR);
+		return 0;
 	default:
 		return -EPROTO;
 	}
