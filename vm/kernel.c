@@ -150,6 +150,12 @@ static int find_version(int root, char ret[65], struct lg_err *err)
 	return *ret ? 0 : lg_refuse(err, -ENOENT, LG_EXIT_BAD_TEMPLATE, "there is no /boot/" KERNEL_PREFIX "* in it");
 }
 
+/* QEMU opens what it boots anew, as its own user (/proc/self/fd/N): the folders are closed to others, but the file is not. */
+static int may_read(int fd)
+{
+	return fchmod(fd, 0644);
+}
+
 static int make_vmlinux(int root, const char *version, int to, struct lg_err *err)
 {
 	lg_autoclose int in = -1, out = openat(to, "vmlinux", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -159,7 +165,7 @@ static int make_vmlinux(int root, const char *version, int to, struct lg_err *er
 	in = lg_open_beneath(root, path, O_RDONLY, 0);
 	if (in < 0 || out < 0)
 		return lg_fail(err, in < 0 ? in : -EIO, "open %s", path);
-	return lg_vm_vmlinux(in, out, err);
+	return may_read(out) < 0 ? lg_fail(err, -errno, "make vmlinux") : lg_vm_vmlinux(in, out, err);
 }
 
 struct making {
@@ -199,7 +205,7 @@ static int make_initrd(const struct making *m, struct lg_err *err)
 {
 	lg_autoclose int out = openat(m->to, "initrd", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
-	return out < 0 ? lg_fail(err, -errno, "make the initrd") : lg_vm_initrd(out, m->modules, m->agent, err);
+	return out < 0 || may_read(out) < 0 ? lg_fail(err, -errno, "make the initrd") : lg_vm_initrd(out, m->modules, m->agent, err);
 }
 
 static int make_modules(const struct making *m, struct lg_err *err)
