@@ -18,7 +18,11 @@
  *	   <----------------------  EXITED	status as a container's init has it: SIGINT powered off, SIGHUP wants to boot again,
  *					SIGSEGV the guest's kernel panicked, SIGKILL and others: what ended QEMU
  *
- * EXEC, CONSOLE, SIGNAL, RESIZE, HELLO, STATE, LEND (only "end") are as of ct/proto.h. With tty BEGUN's descriptor is a stream socket
+ * A QEMU that crashes (SIGSEGV) is told as SIGABRT, so that it is no panic of the guest. SIGNAL goes to the guest's init by its agent; SIGKILL
+ * ends QEMU; to a machine without an agent all others are the power button. A reset, also one that was asked for, ends the machine with SIGHUP.
+ * Kernel and initrd must be readable by everybody, as QEMU opens them anew under its own user; their folders need not be.
+ *
+ * EXEC, CONSOLE, SIGNAL, HELLO, STATE, LEND (only "end"; LENT comes without a descriptor) are as of ct/proto.h. With tty BEGUN's descriptor is a stream socket
  * and no terminal: the client says RESIZE (rows, cols) on the control socket.
  *
  * ASK carries one wish to the running machine, and is answered TOLD with its tag.
@@ -26,11 +30,11 @@
 
 enum lg_vm_proto {
 	/* lodged -> shim */
-	LG_P_BECOME = 32,	/* program: path. To a spare that is READY */
+	LG_P_BECOME = 32,	/* program: path. To a spare that is READY; no answer but FAILED, START may follow at once */
 	LG_P_ASK,	/* tag, what, and what goes with it, see below; answered TOLD */
 
 	/* shim -> lodged */
-	LG_P_STAGE = 96,	/* text: "kernel", "modules", "disks", "root", "network" */
+	LG_P_STAGE = 96,	/* text: "kernel" (it says something), and the agent's: "modules", "disks", "root", "network", "init" */
 	LG_P_TOLD,	/* tag; error object, or the answer's fields */
 };
 
@@ -63,7 +67,7 @@ enum lg_vm_proto {
  *	what=balloon	memory: bytes that the guest is to have, at most those of START
  *	what=disk	role, bytes: the file behind it has grown; so does the guest's disk, and its file system where an agent is
  *	what=usage	answer: as the agent's (vm/agent.h), and balloon (bytes that it has now)
- *	what=addrs, vcpus	as of vm/agent.h
+ *	what=addrs, vcpus, freeze, thaw	as of vm/agent.h
  *	what=powerdown	the power button
  *	what=reset
  *	what=suspend	fd: where the machine's state goes. The processors stop and stay stopped; answered when it is written
