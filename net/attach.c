@@ -14,12 +14,7 @@
 #define LO_INDEX 1	/* in every namespace, by the kernel's own rule */
 #define ATTACH_TRIES 4
 
-/*
- * A link of our name is there: that of a container that ended a moment ago, whose namespace the
- * kernel takes apart in its own time, for tens of milliseconds. It goes under another name;
- * without pins nothing from it passes.
- */
-static int move_away(struct lg_net *net, const char *host_name, struct lg_err *err)
+int lg_net_move_away(struct lg_net *net, const char *host_name, struct lg_err *err)
 {
 	struct lg_link old = { 0 };
 	char name[IFNAMSIZ];
@@ -54,7 +49,7 @@ static int make_veth(struct lg_net *net, const struct lg_net_if *ifc, int netns_
 		lg_link_put_get(&net->nl, ifc->host_name, false);
 		r = lg_nl_run(&net->nl, lg_link_read, ret, err);
 		if (r == -EEXIST) {
-			r = move_away(net, ifc->host_name, err);
+			r = lg_net_move_away(net, ifc->host_name, err);
 			if (r < 0)
 				return r;
 		} else if (r < 0 && !repaired) {
@@ -137,7 +132,7 @@ static int await_carrier(struct lg_net *net, const struct lg_net_if *ifc, struct
 	return lg_nl_run(&net->nl, NULL, NULL, err);
 }
 
-static void put_open_port(struct lg_net *net, int index, const struct lg_net_if *ifc)
+void lg_net_put_port(struct lg_net *net, int index, const struct lg_net_if *ifc)
 {
 	lg_link_put_mac(&net->nl, index, ifc->mac, ifc->host_name);
 	lg_link_put_port(&net->nl, index, net->ipv6, ifc->host_name);
@@ -151,7 +146,7 @@ int lg_net_attach(struct lg_net *net, const struct lg_net_if *ifc, int netns_fd,
 
 	if (r < 0)
 		return lg_within(err, r, "attach %s", ifc->host_name);
-	put_open_port(net, link.index, ifc);
+	lg_net_put_port(net, link.index, ifc);
 	r = lg_nl_run(&net->nl, NULL, NULL, err);
 	if (r == 0)
 		r = set_up_inside(net, ifc, netns_fd, err);
@@ -228,7 +223,7 @@ void lg_net_quiet(struct lg_net *net, const struct lg_net_if *ifc, bool quiet)
 	if (quiet)
 		lg_link_put_up(&net->nl, link.index, false, ifc->host_name);
 	else
-		put_open_port(net, link.index, ifc);
+		lg_net_put_port(net, link.index, ifc);
 	(void)lg_nl_run(&net->nl, NULL, NULL, NULL);
 }
 

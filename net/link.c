@@ -234,6 +234,17 @@ void lg_link_put_veth(struct lg_nl *nl, const struct lg_veth *veth)
 	mnl_attr_nest_end(msg, info);
 }
 
+void lg_link_put_adopt(struct lg_nl *nl, int index, const struct lg_veth *as, const char *object)
+{
+	struct nlmsghdr *msg = put_link(nl, RTM_NEWLINK, 0, index, "put on the bridge link", object);
+
+	put_mac(msg, as->host_mac);
+	if (as->mtu)
+		mnl_attr_put_u32(msg, IFLA_MTU, as->mtu);
+	mnl_attr_put_u32(msg, IFLA_GROUP, as->group);
+	mnl_attr_put_u32(msg, IFLA_MASTER, (uint32_t)as->bridge);
+}
+
 /* A bridge port needs no address of its own; a link-local one only costs timers and reports. */
 static void put_no_linklocal(struct lg_nl *nl, int index, const char *object)
 {

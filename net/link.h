@@ -16,7 +16,7 @@ struct lg_link {
 	uint32_t group;
 	unsigned int flags;	/* IFF_UP ... */
 	char name[IFNAMSIZ];
-	char kind[16];		/* "veth", "bridge"; "" for hardware */
+	char kind[16];		/* "veth", "tun", "bridge"; "" for hardware */
 	/* only where asked for */
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets, rx_dropped, tx_dropped;
 };
@@ -75,6 +75,9 @@ struct lg_veth {
  * lg_link_put_veth() - add a request for the pair: both ends down, the host's on the bridge.
  */
 void lg_link_put_veth(struct lg_nl *nl, const struct lg_veth *veth);
+
+/** lg_link_put_adopt() - add a request that makes the link @index one of an instance: MAC, group, MTU, on the bridge; it stays down. */
+void lg_link_put_adopt(struct lg_nl *nl, int index, const struct lg_veth *as, const char *object);
 
 /**
  * lg_link_put_port() - add requests that make link @index a port fit for a tenant, and up

@@ -132,7 +132,7 @@ int lg_net_repair(struct lg_net *net, struct lg_err *err)
 
 bool lg_net_is_ours(const struct lg_net *net, const struct lg_link *link)
 {
-	return strcmp(link->kind, "veth") == 0 && link->group == net->group &&
+	return (strcmp(link->kind, "veth") == 0 || strcmp(link->kind, "tun") == 0) && link->group == net->group &&
 	       (link->master == net->bridge || link->master == 0);
 }
 

@@ -21,6 +21,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "lib/err.h"
 #include "lib/parse.h"
@@ -94,6 +95,16 @@ int lg_net_pin_many(struct lg_net *net, const struct lg_net_if *ifs, unsigned in
  */
 int lg_net_attach(struct lg_net *net, const struct lg_net_if *ifc, int netns_fd,
 		  struct lg_err *err);
+
+/**
+ * lg_net_tap() - make the link of a microVM: a tap whose other end is the descriptor
+ * @owner:	the user that may open it by its name
+ * @ret:	its descriptor, with headers of virtio-net on every packet; the caller's
+ *
+ * It is the same port that lg_net_attach() makes for a container; addresses and routes are the guest's own matter. It goes with the
+ * last copy of the descriptor, so nobody who is killed leaves one; lg_net_detach() takes it away before.
+ */
+int lg_net_tap(struct lg_net *net, const struct lg_net_if *ifc, uid_t owner, int *ret, struct lg_err *err);
 
 /**
  * lg_net_prepare() - what lg_net_attach() does outside: the host's end is as it should be, and the container's end waits here

@@ -33,4 +33,15 @@ void lg_net_put_neighbours(struct lg_net *net, const struct lg_pin *pin);
 /** lg_net_is_ours() - is @link an instance's end that this lg_net made? */
 bool lg_net_is_ours(const struct lg_net *net, const struct lg_link *link);
 
+/**
+ * lg_net_move_away() - free the name @host_name
+ *
+ * A link of that name is there: that of an instance that ended a moment ago, whose namespace the kernel takes apart in its own
+ * time, for tens of milliseconds. It goes under another name; without pins nothing from it passes. -EEXIST: it is not ours.
+ */
+int lg_net_move_away(struct lg_net *net, const char *host_name, struct lg_err *err);
+
+/** lg_net_put_port() - add requests that make link @index the open port of @ifc: its MAC is behind it, it is isolated, and up. */
+void lg_net_put_port(struct lg_net *net, int index, const struct lg_net_if *ifc);
+
 #endif
