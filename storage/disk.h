@@ -23,6 +23,7 @@
 
 struct lg_disk_limit {
 	uint64_t bytes, inodes;	/* LG_UNLIMITED: none */
+	bool image;		/* a new layer is in an image, whatever else could hold the limit: a VM's is a disk of its own */
 };
 
 /* What has to be done for another limit. */

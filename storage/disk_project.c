@@ -46,9 +46,8 @@ static bool is_enforced(int fd)
 
 static bool project_probe(const char *var, const struct lg_disk_limit *limit)
 {
-	lg_autoclose int fd = open(var, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	lg_autoclose int fd = limit->image ? -1 : open(var, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	(void)limit;
 	return fd >= 0 && is_enforced(fd);
 }
 
@@ -196,7 +195,7 @@ static int project_usage(int layer, int mounted, struct lg_fs_usage *ret, struct
 /* A limit without files would stay for good, and be the next one's that gets this number. */
 static void project_remove(int layer)
 {
-	const struct lg_disk_limit none = { LG_UNLIMITED, LG_UNLIMITED };
+	const struct lg_disk_limit none = { .bytes = LG_UNLIMITED, .inodes = LG_UNLIMITED };
 
 	write_limit(layer, project_of(layer), &none, NULL);
 }

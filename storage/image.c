@@ -133,17 +133,25 @@ static int mount_device(const char *device)
 	return fd < 0 ? -errno : fd;
 }
 
-int lg_image_mount(const char *path, unsigned int patience_ms, struct lg_err *err)
+int lg_image_open(const char *path, unsigned int patience_ms, struct lg_err *err)
 {
-	lg_autoclose int image = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC), loop = -1;
-	char device[24];
+	lg_autoclose int image = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	int r;
 
 	if (image < 0)
 		return lg_fail(err, -errno, "open '%s'", path);
 	r = lock_image(image, path, patience_ms, err);
-	if (r < 0)
-		return r;
+	return r < 0 ? r : lg_take_fd(&image);
+}
+
+int lg_image_mount(const char *path, unsigned int patience_ms, struct lg_err *err)
+{
+	lg_autoclose int image = lg_image_open(path, patience_ms, err), loop = -1;
+	char device[24];
+	int r;
+
+	if (image < 0)
+		return image;
 	loop = take_loop(image, device, err);
 	if (loop < 0)
 		return loop;

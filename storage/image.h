@@ -30,6 +30,14 @@ struct lg_fs_usage {
 int lg_image_mount(const char *path, unsigned int patience_ms, struct lg_err *err);
 
 /**
+ * lg_image_open() - the image @path itself, for a machine of its own
+ *
+ * Nobody can mount it while a copy of the descriptor is open. Return: descriptor, for reading and writing; errors as of
+ * lg_image_mount().
+ */
+int lg_image_open(const char *path, unsigned int patience_ms, struct lg_err *err);
+
+/**
  * lg_image_again() - another mount of the image @path, which is mounted
  * @mount_fd:	a folder in it
  *

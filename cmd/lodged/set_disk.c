@@ -34,7 +34,7 @@ static int check_disk(struct change *c, struct lg_err *err)
 static int plan(const struct change *c, const struct lg_disk_limit *limit, enum lg_disk_change *ret,
 		struct lg_err *err)
 {
-	struct lg_disk_limit any = { limit->bytes, LG_UNLIMITED };
+	struct lg_disk_limit any = { .bytes = limit->bytes, .inodes = LG_UNLIMITED, .image = limit->image };
 	enum lg_disk_change loose;
 	int r = lg_disk_plan(c->ct->d->root.var, c->ct->ctid, limit, ret, err);
 

@@ -82,7 +82,7 @@ static void is_text(int dir, const char *name, const char *text)
 
 static enum lg_disk_change plan(uint32_t ctid, uint64_t bytes, uint64_t inodes)
 {
-	const struct lg_disk_limit limit = { bytes, inodes };
+	const struct lg_disk_limit limit = { .bytes = bytes, .inodes = inodes };
 	enum lg_disk_change change = LG_DISK_SAME;
 	struct lg_err err = { 0 };
 
@@ -93,13 +93,13 @@ static enum lg_disk_change plan(uint32_t ctid, uint64_t bytes, uint64_t inodes)
 /* ---- images ---- */
 
 static const struct lg_disk_limit sizes[] = {
-	{ LG_DISK_MIN, LG_UNLIMITED },
-	{ LG_DISK_MIN + 1, LG_UNLIMITED },
-	{ 64 * MIB, 1024 },
-	{ 100 * MIB, 5000 },
-	{ 300 * MIB, LG_UNLIMITED },
-	{ 10240 * MIB, 100000 },
-	{ UINT64_C(1) << 40, LG_UNLIMITED },
+	{ LG_DISK_MIN, LG_UNLIMITED, false },
+	{ LG_DISK_MIN + 1, LG_UNLIMITED, false },
+	{ 64 * MIB, 1024, false },
+	{ 100 * MIB, 5000, false },
+	{ 300 * MIB, LG_UNLIMITED, false },
+	{ 10240 * MIB, 100000, false },
+	{ UINT64_C(1) << 40, LG_UNLIMITED, false },
 };
 
 /* Nearly all of it for files, at least as many inodes as asked for, and hardly a byte allocated. */
@@ -135,7 +135,7 @@ END_TEST
 
 START_TEST(an_image_is_mounted_once_at_a_time)
 {
-	const struct lg_disk_limit limit = { 64 * MIB, LG_UNLIMITED };
+	const struct lg_disk_limit limit = { .bytes = 64 * MIB, .inodes = LG_UNLIMITED };
 	struct lg_err err = { 0 };
 	char path[LG_LAYER_PATH];
 	int first, second;
@@ -159,7 +159,7 @@ END_TEST
 /* The process that mounted it is killed: nothing of it stays bound. */
 START_TEST(a_killed_process_leaves_no_loop_device)
 {
-	const struct lg_disk_limit limit = { 64 * MIB, LG_UNLIMITED };
+	const struct lg_disk_limit limit = { .bytes = 64 * MIB, .inodes = LG_UNLIMITED };
 	char path[LG_LAYER_PATH];
 	int ready[2], fd;
 	struct lg_err err = { 0 };
@@ -190,7 +190,7 @@ END_TEST
 
 START_TEST(what_is_no_image_is_refused)
 {
-	const struct lg_disk_limit limit = { 64 * MIB, LG_UNLIMITED };
+	const struct lg_disk_limit limit = { .bytes = 64 * MIB, .inodes = LG_UNLIMITED };
 	struct lg_err err = { 0 };
 	struct lg_fs_usage u;
 	char path[LG_LAYER_PATH];
@@ -214,7 +214,7 @@ END_TEST
 
 START_TEST(an_image_grows_while_it_is_mounted_or_says_why_not)
 {
-	const struct lg_disk_limit limit = { 64 * MIB, LG_UNLIMITED };
+	const struct lg_disk_limit limit = { .bytes = 64 * MIB, .inodes = LG_UNLIMITED };
 	struct lg_fs_usage before, after;
 	struct lg_err err = { 0 };
 	struct stat st;
@@ -245,7 +245,7 @@ END_TEST
 
 START_TEST(growing_wants_the_mount_of_that_image)
 {
-	const struct lg_disk_limit limit = { 64 * MIB, LG_UNLIMITED };
+	const struct lg_disk_limit limit = { .bytes = 64 * MIB, .inodes = LG_UNLIMITED };
 	lg_autoclose int folder = open(var, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct lg_err err = { 0 };
 	int other;
@@ -278,7 +278,7 @@ static const struct {
 
 START_TEST(what_another_limit_takes)
 {
-	const struct lg_disk_limit limit = { 128 * MIB, 4096 };
+	const struct lg_disk_limit limit = { .bytes = 128 * MIB, .inodes = 4096 };
 
 	create(101, &limit);
 	ck_assert_int_eq(plan(101, plans[_i].bytes, plans[_i].inodes), plans[_i].want);
@@ -346,10 +346,10 @@ static void is_filled(int layer)
 static const struct {
 	struct lg_disk_limit from, to;
 } remakes[] = {
-	{ { LG_UNLIMITED, LG_UNLIMITED }, { 64 * MIB, LG_UNLIMITED } },
-	{ { 64 * MIB, LG_UNLIMITED }, { LG_UNLIMITED, LG_UNLIMITED } },
-	{ { 128 * MIB, LG_UNLIMITED }, { 64 * MIB, LG_UNLIMITED } },
-	{ { 64 * MIB, 2048 }, { 64 * MIB, 20000 } },
+	{ { LG_UNLIMITED, LG_UNLIMITED, false }, { 64 * MIB, LG_UNLIMITED, false } },
+	{ { 64 * MIB, LG_UNLIMITED, false }, { LG_UNLIMITED, LG_UNLIMITED, false } },
+	{ { 128 * MIB, LG_UNLIMITED, false }, { 64 * MIB, LG_UNLIMITED, false } },
+	{ { 64 * MIB, 2048, false }, { 64 * MIB, 20000, false } },
 };
 
 START_TEST(a_layer_made_anew_holds_what_it_held)
@@ -378,7 +378,7 @@ END_TEST
 /* As if it had been killed: before the rename, and after it. */
 START_TEST(what_a_killed_one_left_is_cleared_away)
 {
-	const struct lg_disk_limit limit = { 64 * MIB, LG_UNLIMITED };
+	const struct lg_disk_limit limit = { .bytes = 64 * MIB, .inodes = LG_UNLIMITED };
 	int layer;
 
 	create(101, &limit);
@@ -402,7 +402,7 @@ END_TEST
 
 START_TEST(what_does_not_fit_stays_where_it_is)
 {
-	const struct lg_disk_limit small = { LG_DISK_MIN, LG_UNLIMITED };
+	const struct lg_disk_limit small = { .bytes = LG_DISK_MIN, .inodes = LG_UNLIMITED };
 	static char block[MIB];
 	struct lg_err err = { 0 };
 	int layer, fd;
@@ -478,7 +478,7 @@ static int fill_as_guest(const char *path, unsigned int mib)
 
 START_TEST(a_project_quota_holds_and_changes_at_once)
 {
-	const struct lg_disk_limit small = { LG_DISK_MIN, 2000 }, large = { 64 * MIB, LG_UNLIMITED };
+	const struct lg_disk_limit small = { LG_DISK_MIN, 2000, false }, large = { 64 * MIB, LG_UNLIMITED, false };
 	struct lg_err err = { 0 };
 	struct lg_fs_usage u;
 

@@ -52,7 +52,7 @@ static void put(const char *rest, mode_t mode, uid_t uid, gid_t gid)
 
 static void make_var(void)
 {
-	const struct lg_disk_limit none = { LG_UNLIMITED, LG_UNLIMITED };
+	const struct lg_disk_limit none = { .bytes = LG_UNLIMITED, .inodes = LG_UNLIMITED };
 	struct lg_err err = { 0 };
 
 	snprintf(var, sizeof(var), "/tmp/lodge-shift-XXXXXX");

@@ -14,7 +14,7 @@
 #include "storage/disk.h"
 
 static char var[64];
-static const struct lg_disk_limit no_limit = { LG_UNLIMITED, LG_UNLIMITED };
+static const struct lg_disk_limit no_limit = { .bytes = LG_UNLIMITED, .inodes = LG_UNLIMITED };
 
 static void make_var_in(const char *parent)
 {
