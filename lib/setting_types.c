@@ -389,6 +389,16 @@ static int stop_mode_to_conf(const struct lg_setting *s, const char *value, char
 	return 0;
 }
 
+static int choice_to_conf(const struct lg_setting *s, const char *value, char **ret, struct lg_err *err)
+{
+	size_t len = strlen(value);
+
+	for (const char *p = s->arg; *p; p += strcspn(p, "|"), p += *p == '|')
+		if (strcspn(p, "|") == len && strncmp(p, value, len) == 0)
+			return same(0, value, ret);
+	return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE, "'%.80s' is none of %s", value, s->arg);
+}
+
 static int name_to_conf(const struct lg_setting *s, const char *value, char **ret,
 			struct lg_err *err)
 {
@@ -488,6 +498,7 @@ const struct lg_setting_type_ops lg_setting_types[] = {
 	[LG_SET_NUMBER]		= { number_to_conf,	 plain_number,	 number_text },
 	[LG_SET_SECONDS]	= { seconds_to_conf,	 seconds_number, number_text },
 	[LG_SET_STOP_MODE]	= { stop_mode_to_conf,	 NULL,		 NULL },
+	[LG_SET_CHOICE]		= { choice_to_conf,	 NULL,		 NULL },
 	[LG_SET_PAGES]		= { pages_to_conf,	 pages_number,	 size_text },
 	[LG_SET_SIZE]		= { size_to_conf,	 size_number,	 size_text },
 	[LG_SET_KIB_PAIR]	= { kib_pair_to_conf,	 kib_pair_number, size_text },

@@ -13,6 +13,7 @@
 const struct lg_setting lg_settings[] = {
 	/* name		key		vzctl		value		type			flags				min	max	help */
 	{ "template",	"OSTEMPLATE",	"ostemplate",	"NAME",		LG_SET_TEMPLATE,	LG_SF_CREATE_ONLY | LG_SF_NEEDS_SAVE, 0, 0, "OS template to make it from" },
+	{ "kind",	"VE_KIND",	NULL,		"container|vm",	LG_SET_CHOICE,		LG_SF_CREATE_ONLY,		0, 0, "container, or vm with a kernel of its own (container)" },
 	{ "name",	"NAME",		"name",		"NAME",		LG_SET_NAME,		LG_SF_LIVE | LG_SF_NEEDS_SAVE,	0, 0, "name that works wherever the number does" },
 	{ "hostname",	"HOSTNAME",	"hostname",	"HOST",		LG_SET_HOSTNAME,	0,				0, 0, "host name inside" },
 	{ "description", "DESCRIPTION",	"description",	"TEXT",		LG_SET_TEXT,		LG_SF_LIVE,			0, 0, "what it is for, one line" },
@@ -55,6 +56,8 @@ const struct lg_setting lg_settings[] = {
 	{ "sysctl",	"SYSCTL",	NULL,		"KEY=VALUE",	LG_SET_SYSCTLS,		LG_SF_LIVE | LG_SF_LIST,	0, 0, "kernel setting of its namespaces (net.*, ...)" },
 	{ "id-base",	"LOCAL_UID",	"local_uid",	"ID",		LG_SET_NUMBER,		LG_SF_CREATE_ONLY,		65536, UINT32_MAX - 65536, "first host id of its own 65536" },
 	{ "id-count",	"LOCAL_UID_COUNT", NULL,	"N",		LG_SET_NUMBER,		LG_SF_CREATE_ONLY,		65536, 1 << 30, "number of its ids (65536; with nesting 1048576)" },
+	{ "kernel-template", "VM_KERNEL", NULL,		"NAME",		LG_SET_TEMPLATE,	0,				0, 0, "of a VM: the template that its kernel comes from" },
+	{ "boot-timeout", "BOOT_TIMEOUT", NULL,		"SECONDS",	LG_SET_SECONDS,		0,				0, 0, "of a VM: how long its boot may take (60; emulated 180)" },
 
 	/* vzctl's own ways to say the same, or settings whose work a later release does */
 	{ NULL,		"CPUUNITS",	"cpuweight",	"N",		LG_SET_CPU_WEIGHT,	LG_SF_LIVE,			1, 10000, "CPU weight" },

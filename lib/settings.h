@@ -24,6 +24,7 @@ enum lg_setting_type {
 	LG_SET_NUMBER,		/* min to max */
 	LG_SET_SECONDS,
 	LG_SET_STOP_MODE,	/* stop or suspend */
+	LG_SET_CHOICE,		/* one of the words of the row's arg: "container|vm" */
 	LG_SET_PAGES,		/* API: a size; conf: "0:PAGES" (barrier:limit of UBC) */
 	LG_SET_SIZE,		/* API: a size or "unlimited"; conf: bytes */
 	LG_SET_KIB_PAIR,	/* API: a size or "unlimited"; conf: "KiB:KiB" (soft:hard of a quota) */

@@ -13,6 +13,7 @@
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/json.h"
+#include "lib/kind.h"
 #include "lib/log.h"
 #include "lib/settings.h"
 #include "storage/layer.h"
@@ -21,6 +22,7 @@ int disk_limit(const struct lg_conf *conf, struct lg_disk_limit *ret, struct lg_
 {
 	int r = lg_setting_value(conf, "disk", LG_UNLIMITED, &ret->bytes, err);
 
+	ret->image = lg_kind_is_vm(conf);
 	return r < 0 ? r : lg_setting_value(conf, "inodes", LG_UNLIMITED, &ret->inodes, err);
 }
 
@@ -61,6 +63,8 @@ int disk_check(struct daemon *d, const struct lg_disk_limit *limit, struct lg_er
 {
 	const struct lg_disk_driver *driver = lg_disk_for_new(d->root.var, limit);
 
+	if (limit->image && limit->bytes == LG_UNLIMITED)
+		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE, "disk: a VM's has a size: there is no unlimited one");
 	if (limit->bytes != LG_UNLIMITED && limit->bytes < LG_DISK_MIN)
 		return lg_refuse(err, -ERANGE, LG_EXIT_BAD_VALUE, "disk: less than %" PRIu64 " KiB",
 				 (uint64_t)LG_DISK_MIN >> 10);
