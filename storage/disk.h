@@ -77,6 +77,13 @@ int lg_disk_set(const char *var, uint32_t ctid, const struct lg_disk_limit *limi
 int lg_disk_grow(const char *var, uint32_t ctid, uint64_t bytes, int mounted, struct lg_err *err);
 
 /**
+ * lg_disk_resize_file() - the file of an image that a machine has open, not what is in it
+ *
+ * Only what the machine does not know of yet may be cut off again. Return: 1; 0 when it has that size; negative errno.
+ */
+int lg_disk_resize_file(const char *var, uint32_t ctid, uint64_t bytes, struct lg_err *err);
+
+/**
  * lg_disk_remake() - copy the layer into a new one with @limit and let that take its place
  *
  * The layer must not be in use. Blocks as long as copying takes and changes the caller's mount

@@ -123,3 +123,21 @@ int lg_disk_grow(const char *var, uint32_t ctid, uint64_t bytes, int mounted, st
 	own = lg_image_mount(path, UMOUNT_PATIENCE_MS, err);
 	return own < 0 ? own : lg_image_grow(own, image, lg_disk_round(bytes), err);
 }
+
+int lg_disk_resize_file(const char *var, uint32_t ctid, uint64_t bytes, struct lg_err *err)
+{
+	lg_autoclose int image = -1;
+	char path[LG_STORE_PATH];
+	uint64_t size = lg_disk_round(bytes);
+	struct stat st;
+	int r = lg_store_path(path, err, "%s/ct/%u/%s", var, ctid, LG_DISK_IMAGE);
+
+	if (r < 0)
+		return r;
+	image = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (image < 0 || fstat(image, &st) < 0)
+		return lg_fail(err, -errno, "open '%s'", path);
+	if ((uint64_t)st.st_size == size)
+		return 0;
+	return ftruncate(image, (off_t)size) < 0 ? lg_fail(err, -errno, "make '%s' larger", path) : 1;
+}

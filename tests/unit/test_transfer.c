@@ -490,7 +490,7 @@ static bool have_images(void)
 /* What lg_layer_open() gives of an image is the root of a mount that is attached nowhere. */
 START_TEST(a_layer_goes_from_image_to_image)
 {
-	const struct lg_disk_limit limit = { UINT64_C(64) << 20, LG_UNLIMITED };
+	const struct lg_disk_limit limit = { .bytes = UINT64_C(64) << 20, .inodes = LG_UNLIMITED };
 	struct lg_transfer_index *first;
 	struct lg_err err = { 0 };
 	lg_autoclose int file = -1;
