@@ -95,6 +95,7 @@ enum lg_agent_kind {
  *				inodes_used, load1, load5, load15 (thousandths), processes, uptime_ms
  *	what=addrs		addr*, gateway*: these and no others from now on
  *	what=vcpus		vcpus
+ *	what=hostname		hostname
  *	what=freeze|thaw	the layer's file system, around a copy of the disk
  *	what=resumed		after a suspend: clock_ns is the time, seed (hex) goes to the pool of random numbers
  */

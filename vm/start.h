@@ -67,7 +67,7 @@ enum lg_vm_proto {
  *	what=balloon	memory: bytes that the guest is to have, at most those of START
  *	what=disk	role, bytes: the file behind it has grown; so does the guest's disk, and its file system where an agent is
  *	what=usage	answer: as the agent's (vm/agent.h), and balloon (bytes that it has now)
- *	what=addrs, vcpus, freeze, thaw	as of vm/agent.h
+ *	what=addrs, vcpus, hostname, freeze, thaw	as of vm/agent.h
  *	what=powerdown	the power button
  *	what=reset
  *	what=suspend	fd: where the machine's state goes. The processors stop and stay stopped; answered when it is written
