@@ -127,3 +127,19 @@ int criu_probe(const char *program, struct lg_err *err)
 		r = tell_feature(program, features[i], err);
 	return r < 0 ? lg_within(err, r, "%s", program) : 0;
 }
+
+int qemu_probe(const char *program, struct lg_err *err)
+{
+	const char *const argv[] = { program, "--version", NULL };
+	char text[TEXT], version[24] = "unknown";
+	const char *at;
+	int status, r = run(argv, text, &status, err);
+
+	if (r < 0)
+		return r;
+	at = strstr(text, "version ");
+	if (at)
+		sscanf(at, "version %23s", version);
+	printf("P version %s\n", version);
+	return 0;
+}

@@ -12,4 +12,7 @@
  */
 int criu_probe(const char *program, struct lg_err *err);
 
+/** qemu_probe() - of QEMU: "version 10.0.2" */
+int qemu_probe(const char *program, struct lg_err *err);
+
 #endif

@@ -128,6 +128,11 @@ static int ask_criu(const struct job *job, struct lg_err *err)
 	return criu_probe(job->name, err);
 }
 
+static int ask_qemu(const struct job *job, struct lg_err *err)
+{
+	return qemu_probe(job->name, err);
+}
+
 static int dump_pack(const struct job *job, struct lg_err *err)
 {
 	if (!job->file)
@@ -197,6 +202,7 @@ static const struct verb verbs[] = {
 	{ "disk-grow", "--var VAR --bytes N [--mounted] CTID", false, true, disk_grow },
 	{ "disk-remake", "--var VAR [--bytes N] [--inodes N] CTID", false, true, disk_remake },
 	{ "criu-probe", "--var VAR PROGRAM", false, true, ask_criu },
+	{ "qemu-probe", "--var VAR PROGRAM", false, true, ask_qemu },
 	{ "dump-pack", "--var VAR --file FILE [--key FILE] FOLDER", false, true, dump_pack },
 	{ "dump-unpack", "--var VAR --file FILE [--key FILE] FOLDER", false, true, dump_unpack },
 	{ "template-build", "--var VAR --data DIR NAME [--force]", true, true, template_build },
@@ -295,7 +301,7 @@ static bool parent_is_gone(void)
 int main(int argc, char **argv)
 {
 	const struct verb *verb = argc > 1 ? find_verb(argv[1]) : NULL;
-	struct job job = { .disk = { LG_UNLIMITED, LG_UNLIMITED } };
+	struct job job = { .disk = { .bytes = LG_UNLIMITED, .inodes = LG_UNLIMITED } };
 	struct lg_err err = { 0 };
 	int r;
 

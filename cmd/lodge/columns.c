@@ -210,6 +210,36 @@ static double get_kind(const json_t *i, char *buf)
 	return cell_text(buf, lg_json_str(i, "kind"));
 }
 
+static double get_machine(const json_t *i, char *buf)
+{
+	const char *machine = lg_json_str(i, "machine"), *accel = lg_json_str(i, "accel");
+
+	buf[0] = '\0';
+	if (machine && accel)
+		snprintf(buf, CELL_MAX, "%s, %s", machine, strcmp(accel, "kvm") == 0 ? "KVM" : "emulated (TCG)");
+	return 0;
+}
+
+static double get_kernel(const json_t *i, char *buf)
+{
+	return cell_text(buf, lg_json_str(i, "kernel"));
+}
+
+static double get_guest_memory(const json_t *i, char *buf)
+{
+	return cell_size(buf, usage(i), "guest_memory_bytes");
+}
+
+static double get_overhead(const json_t *i, char *buf)
+{
+	return cell_size(buf, usage(i), "overhead_bytes");
+}
+
+static double get_guest_tasks(const json_t *i, char *buf)
+{
+	return cell_number(buf, usage(i), "guest_tasks");
+}
+
 static double get_pid(const json_t *i, char *buf)
 {
 	return cell_number(buf, i, "init_pid");
@@ -246,8 +276,13 @@ const struct column columns[] = {
 	{ "suspended",	"SUSPENDED",	"since when it is suspended",		NEED_ALL, false, false, get_suspended,	true },
 	{ "checkpoint",	"CHECKPOINT",	"what its memory takes on the disk, suspended", NEED_ALL, true, false, get_checkpoint, true },
 	{ "onboot",	"ONBOOT",	"does it start with the host?",		NEED_ALL, false, false, get_onboot,	false },
-	{ "kind",	"KIND",		"container or vm",			NEED_ALL, false, false, get_kind,	false },
-	{ "pid",	"PID",		"process id of its init, on the host",	NEED_ALL, true, false, get_pid,		true },
+	{ "kind",	"KIND",		"container or vm",			NEED_BRIEF, false, false, get_kind,	false },
+	{ "pid",	"PID",		"process id of its init, on the host; of a VM, QEMU's", NEED_ALL, true, false, get_pid, true },
+	{ "machine",	"MACHINE",	"of a VM: kind of machine, and what runs it", NEED_ALL, false, false, get_machine, false },
+	{ "kernel",	"KERNEL",	"of a VM: version of its kernel",	NEED_ALL, false, false, get_kernel,	false },
+	{ "guest-memory", "GUEST-MEM",	"of a VM: memory in use inside",	NEED_USAGE, true, false, get_guest_memory, true },
+	{ "overhead",	"OVERHEAD",	"of a VM: memory of the host that is not the guest's", NEED_USAGE, true, false, get_overhead, true },
+	{ "guest-tasks", "GUEST-TASKS",	"of a VM: processes inside",		NEED_USAGE, true, false, get_guest_tasks, true },
 	{ 0 },
 };
 /* clang-format on */

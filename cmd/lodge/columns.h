@@ -12,7 +12,7 @@
 #include "lib/err.h"
 
 #define CELL_MAX 512u
-#define COLUMNS_MAX 32u
+#define COLUMNS_MAX 48u
 
 enum column_need {
 	NEED_BRIEF,	/* in every answer */

@@ -40,11 +40,13 @@ static void report(const struct cli *cli, const json_t *instance)
 static int run(struct cli *cli)
 {
 	lg_autojson json_t *settings = NULL, *keys = NULL, *answer = NULL;
-	bool start = opt_has(&cli->args, "start");
+	bool start = opt_has(&cli->args, "start"), vm = opt_has(&cli->args, "vm");
 	json_t *params, *instance;
 	uint32_t ctid = 0;
 	int r = given_settings(cli, &settings);
 
+	if (r == 0 && opt_has(&cli->args, "vm"))
+		json_object_set_new(settings, "kind", json_string("vm"));
 	if (r == 0)
 		r = given_ssh_keys(cli, &keys);
 	if (r == 0 && cli->args.nwords)
@@ -56,7 +58,7 @@ static int run(struct cli *cli)
 		json_object_set_new(params, "ctid", json_integer(ctid));
 	if (start)
 		json_object_set_new(params, "start", json_true());
-	r = cli_call_long(cli, "io.lodge.Create", params, "creating the container",
+	r = cli_call_long(cli, "io.lodge.Create", params, vm ? "creating the VM" : "creating the container",
 			  "interrupted; lodged goes on creating it (lodge list -a shows it)",
 			  &answer);
 	if (r < 0)
@@ -73,16 +75,18 @@ static int run(struct cli *cli)
 static const struct opt opts[] = {
 	{ "ssh-key", 0, "FILE", "let the public keys in FILE log in as root; repeatable" },
 	{ "start", 0, NULL, "start it, too" },
+	{ "vm", 0, NULL, "make a microVM: the same, with a kernel of its own (--kind vm)" },
 	{ 0 },
 };
 
 const struct verb verb_create = {
 	.name = "create",
 	.args = "[ID|NAME] [--template NAME] [OPTION]...",
-	.help = "make a container from a template",
+	.help = "make a container or a microVM from a template",
 	.more = "Without a number the next free one from 101 on is taken. Every setting can be "
 		"changed later with lodge set, most of them while the container runs. Prints "
-		"what was made; with --quiet only its number.",
+		"what was made; with --quiet only its number. A microVM has 512M of memory, one CPU and a "
+		"disk of 10G unless told otherwise, and a kernel from a kernel template.",
 	.group = VERBS_LIFE,
 	.opts = opts,
 	.settings = CREATE_SETTINGS,

@@ -9,7 +9,7 @@
 #include "lib/json.h"
 
 #define SHORT_LIST "id,name,state,address,template,hostname"
-#define LONG_LIST "id,name,state,address,template,memory,memory-max,cpu,tasks,uptime,hostname"
+#define LONG_LIST "id,name,kind,state,address,template,memory,memory-max,cpu,tasks,uptime,hostname"
 
 struct listing {
 	const struct column *shown[COLUMNS_MAX];

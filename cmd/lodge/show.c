@@ -74,14 +74,16 @@ static void kept(const json_t *instance)
 
 static void sheet(const json_t *instance)
 {
-	static const char *const facts[] = { "uptime", "suspended", "checkpoint", "pid", "created", NULL };
-	static const char *const used[] = { "memory", "memory-peak", "swap", "cpu", "tasks", "oom",
-					    "disk", "inodes", "rx", "tx", NULL };
+	static const char *const facts[] = { "machine", "kernel", "uptime", "suspended", "checkpoint", "pid", "created", NULL };
+	static const char *const used[] = { "memory", "memory-peak", "guest-memory", "overhead", "swap", "cpu", "tasks",
+					    "guest-tasks", "oom", "disk", "inodes", "rx", "tx", NULL };
 	char label[LABEL_MAX], addresses[1024], state[CELL_MAX];
 	const struct column *c = column_find(columns, "state", 5);
+	const char *kind = lg_json_str(instance, "kind");
 
 	c->get(instance, state);
-	printf("%s: %s\n", text_safe((char *)(uintptr_t)out_label(instance, label)), state);
+	printf("%s: %s%s\n", text_safe((char *)(uintptr_t)out_label(instance, label)), state,
+	       strcmp(kind ? kind : "", "vm") == 0 ? " VM" : "");
 	column_lines(instance, facts);
 	out_addresses(instance, addresses, sizeof(addresses));
 	line("addresses", addresses);

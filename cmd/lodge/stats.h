@@ -22,6 +22,7 @@ void stats_rates(json_t *now, const json_t *before);
 struct stats_view {
 	const struct column *shown[COLUMNS_MAX];
 	size_t nshown;
+	bool usual;		/* no others were asked for */
 	const struct column *sort;
 	bool down;
 	double interval;	/* seconds between two looks */

@@ -247,6 +247,26 @@ static double get_oom(const json_t *row, char *buf)
 	return cell_number(buf, row, "oom_kills");
 }
 
+static double get_kind(const json_t *row, char *buf)
+{
+	return cell_text(buf, lg_json_str(row, "kind"));
+}
+
+static double get_guest_memory(const json_t *row, char *buf)
+{
+	return cell_size(buf, row, "guest_memory_bytes");
+}
+
+static double get_overhead(const json_t *row, char *buf)
+{
+	return cell_size(buf, row, "overhead_bytes");
+}
+
+static double get_guest_tasks(const json_t *row, char *buf)
+{
+	return cell_number(buf, row, "guest_tasks");
+}
+
 static double get_uptime(const json_t *row, char *buf)
 {
 	return cell_uptime(buf, row);
@@ -279,6 +299,10 @@ const struct column stats_columns[] = {
 	{ "io-wait",	"IO-W",		"the same for disks",			0, true, false, get_io_wait,	true },
 	{ "oom",	"OOM",		"times the kernel killed for want of memory", 0, true, false, get_oom,	true },
 	{ "uptime",	"UPTIME",	"time since its start",			0, true, false, get_uptime,	true },
+	{ "kind",	"KIND",		"container or vm",			0, false, false, get_kind,	false },
+	{ "guest-memory", "GUEST-MEM",	"of a VM: memory in use inside",	0, true, false, get_guest_memory, true },
+	{ "overhead",	"OVERHEAD",	"of a VM: memory of the host that is not the guest's", 0, true, false, get_overhead, true },
+	{ "guest-tasks", "GUEST-TASKS",	"of a VM: processes inside",		0, true, false, get_guest_tasks, true },
 	{ 0 },
 };
 /* clang-format on */
@@ -314,6 +338,7 @@ int stats_choose(struct cli *cli, struct stats_view *view)
 	if (n < 0)
 		return n;
 	view->nshown = (size_t)n;
+	view->usual = !opt_has(&cli->args, "output");
 	view->interval = once ? INTERVAL_ONCE : INTERVAL_AGAIN;
 	if (sort)
 		n = columns_sort_key(stats_columns, sort, &view->sort, &view->down, &cli->err);
@@ -341,6 +366,25 @@ int stats_ask(struct cli *cli, json_t **last)
 	return 0;
 }
 
+static bool has_vm(const json_t *list)
+{
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (strcmp(lg_json_str(json_array_get(list, i), "kind") ? lg_json_str(json_array_get(list, i), "kind") : "",
+			   "vm") == 0)
+			return true;
+	return false;
+}
+
+/* The columns of VMs, behind those that are shown anyway. */
+static size_t add_vm_columns(const struct column **shown, size_t n)
+{
+	static const char *const names[] = { "guest-memory", "overhead" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names) && n < COLUMNS_MAX; i++)
+		shown[n++] = column_find(stats_columns, names[i], strlen(names[i]));
+	return n;
+}
+
 int stats_print(struct cli *cli, const struct stats_view *view, const json_t *answer,
 		size_t nrows, size_t width, FILE *f)
 {
@@ -349,17 +393,22 @@ int stats_print(struct cli *cli, const struct stats_view *view, const json_t *an
 	const struct columns_how how = { .width = width,
 					 .no_header = opt_has(&cli->args, "no-header") };
 	lg_autofree json_t **rows = calloc(n + 1, sizeof(*rows));
+	const struct column *shown[COLUMNS_MAX];
+	size_t nshown = view->nshown;
 	int r;
 
 	if (!rows)
 		return lg_fail(&cli->err, -ENOMEM, "stats");
+	memcpy(shown, view->shown, nshown * sizeof(shown[0]));
+	if (view->usual && has_vm(list))
+		nshown = add_vm_columns(shown, nshown);
 	for (size_t i = 0; i < n; i++)
 		rows[i] = json_array_get(list, i);
 	if (view->sort)
 		columns_sort(rows, n, view->sort, view->down);
 	if (nrows && n > nrows)
 		n = nrows;
-	r = columns_print(view->shown, view->nshown, rows, n, &how, f);
+	r = columns_print(shown, nshown, rows, n, &how, f);
 	return r < 0 ? lg_fail(&cli->err, r, "stats") : 0;
 }
 

@@ -16,6 +16,7 @@ struct change {
 	bool rename;			/* the call was Rename: its answer is shorter */
 	bool disk;			/* its disk limit was named */
 	bool inodes;			/* its inodes were named */
+	unsigned int wishes;		/* what a running VM's guest is to be told (set_vm.c) */
 	json_t *applied, *needs_restart, *warnings;
 };
 
@@ -70,6 +71,21 @@ extern const struct applier apply_devices;
 /* ---- set_kernel.c ---- */
 
 extern const struct applier apply_kernel;
+
+/* ---- set_vm.c ---- */
+
+extern const struct applier apply_vm;
+
+/** change_vm_disk() - the file behind a running VM's disk has grown: the guest is to be told. */
+void change_vm_disk(struct change *c);
+
+/**
+ * change_vm_tell() - the change is made: tell the guest of a running VM
+ * @then:	answers @call when the guest has answered; its @c has what of the change is not true inside
+ *
+ * Return: false where there is nothing to tell, and @then is not called.
+ */
+bool change_vm_tell(struct change *c, struct lg_vcall *call, void (*then)(struct lg_vcall *call, struct change *c));
 
 /* ---- set_disk.c ---- */
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/lodged/vm.h"
 #include "ct/blockers.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -208,7 +209,9 @@ void api_checkpoint_check(struct lg_vcall *call, const json_t *params, void *ctx
 
 	if (!ct)
 		return;
-	r = ct->state == STATE_RUNNING && ct->init_pid > 0 ? 0 :
+	r = vm_refuse(ct, "checkpoint", LG_EXIT_CHKPNT, &err);
+	if (r == 0)
+		r = ct->state == STATE_RUNNING && ct->init_pid > 0 ? 0 :
 		lg_refuse(&err, -ESRCH, LG_EXIT_NOT_RUNNING, "%s is not running", instance_label(ct));
 	a = r < 0 ? NULL : calloc(1, sizeof(*a));
 	if (a) {

@@ -19,11 +19,12 @@
 #include "cmd/lodged/create.h"
 #include "cmd/lodged/features.h"
 #include "cmd/lodged/limits.h"
-#include "cmd/lodged/lodged.h"
+#include "cmd/lodged/vm.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/file.h"
 #include "lib/json.h"
+#include "lib/ns.h"
 #include "lib/settings.h"
 #include "storage/layer.h"
 
@@ -83,6 +84,25 @@ static int set_one(struct lg_conf *conf, const char *name, const char *value, st
 	return r < 0 ? r : lg_conf_set(conf, s->key, text, err);
 }
 
+/* What was asked for and means nothing to its kind; what comes from a sample or lodge.conf is just left alone. */
+static int check_kind(const struct lg_conf *conf, const json_t *settings, struct lg_err *err)
+{
+	bool vm = lg_kind_is_vm(conf);
+	const char *name;
+	json_t *value;
+	int r = 0;
+
+	json_object_foreach((json_t *)(uintptr_t)settings, name, value) {
+		const struct lg_setting *s = lg_setting_by_name(name);
+
+		if (!s)
+			s = lg_setting_by_key(name);
+		if (r == 0 && s && *json_string_value(value))
+			r = lg_kind_check(s, vm, err);
+	}
+	return r;
+}
+
 static int add_from_sample(const char *key, const char *value, void *arg)
 {
 	return lg_conf_set(arg, key, value, NULL);
@@ -123,8 +143,10 @@ static int read_settings(struct creation *c, const json_t *params, struct lg_err
 		if (r == 0)
 			r = set_one(c->conf, key, json_string_value(value), err);
 	if (r == 0)
+		r = check_kind(c->conf, settings, err);
+	if (r == 0)
 		r = disk_defaults(c->d, c->conf, err);
-	return r;
+	return r == 0 && lg_kind_is_vm(c->conf) ? lg_vm_defaults(c->conf, err) : r;
 }
 
 static int check_name_free(struct daemon *d, const struct lg_conf *conf, struct lg_err *err)
@@ -145,14 +167,14 @@ static int check_template(struct creation *c, struct lg_err *err)
 		return lg_refuse(err, -EINVAL, LG_EXIT_NO_TEMPLATE_NAMED,
 				 "no template was given: use --template NAME (`lodge template "
 				 "list` shows them)");
-	if (lg_template_load(c->d->root.var, name, &t, err) < 0)
+	if (lg_template_load(c->d->root.var, name, &t, err) < 0 || vm_check_template(&t, err) < 0)
 		return err->code;
-	return features_default(c->conf, &t, err);
+	return lg_kind_is_vm(c->conf) ? 0 : features_default(c->conf, &t, err);
 }
 
 static int check_ids(struct creation *c, struct lg_err *err)
 {
-	uint32_t least = nesting_ids(c->conf);
+	uint32_t least = lg_kind_is_vm(c->conf) ? LG_ID_COUNT : nesting_ids(c->conf);
 	struct lg_id_range wanted;
 
 	ids_read(c->conf, &wanted);
@@ -426,6 +448,8 @@ static int check_all(struct creation *c, struct lg_err *err)
 	int r = check_name_free(c->d, c->conf, err);
 	if (r == 0)
 		r = check_template(c, err);
+	if (r == 0 && lg_kind_is_vm(c->conf))
+		r = vm_check_conf(c->conf, err);
 	if (r == 0)
 		r = check_ids(c, err);
 	return r == 0 ? check_disk(c, err) : r;
@@ -450,6 +474,8 @@ static int create(struct creation *c, struct lg_vcall *call, const json_t *param
 		r = check_all(c, err);
 	if (r == 0)
 		r = disk_prepare(c->d, &c->disk, call, params, api_create, err);
+	if (r == 0 && lg_kind_is_vm(c->conf))
+		r = vm_files_prepare(c->d, c->conf, call, params, api_create, err);
 	return r != 0 ? r : run_steps(c, err);
 }
 
@@ -525,6 +551,7 @@ void api_create(struct lg_vcall *call, const json_t *params, void *ctx)
 	struct creation c = { .d = ctx, .ssh_keys = json_object_get(params, "ssh_keys"),
 			      .warnings = warnings };
 	struct lg_err err = { 0 };
+	json_t *line;
 	struct op *op;
 	int r;
 
@@ -540,6 +567,8 @@ void api_create(struct lg_vcall *call, const json_t *params, void *ctx)
 	instance_link_name(c.ct, NULL, c.ct->name);
 	emit_event(c.d, "created", c.ct, NULL);
 	if (!lg_json_bool(params, "start", false)) {
+		if (c.ct->vm && (line = vm_accel_warning()))
+			json_array_append_new(warnings, line);
 		lg_vcall_reply(call, json_pack("{s:o, s:O}", "instance",
 					       instance_json(c.ct, false, false), "warnings",
 					       warnings));

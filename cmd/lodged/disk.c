@@ -9,11 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/lodged/lodged.h"
+#include "cmd/lodged/vm.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/json.h"
-#include "lib/kind.h"
 #include "lib/log.h"
 #include "lib/settings.h"
 #include "storage/layer.h"
@@ -143,8 +142,17 @@ static void add(json_t *usage, const char *key, uint64_t v)
 
 int disk_usage(const struct instance *ct, struct lg_fs_usage *ret)
 {
-	lg_autoclose int mounted = disk_open_mounted(ct);
+	const struct vm_usage *u = vm_usage_of(ct);
+	lg_autoclose int mounted = -1;
 
+	/* What its file says of itself is what the guest had written back at some time. */
+	if (ct->vm && ct->state == STATE_RUNNING) {
+		if (!u || u->disk_total == UINT64_MAX)
+			return -ENODATA;
+		*ret = (struct lg_fs_usage){ u->disk_total, u->disk_used, u->inodes, u->inodes_used };
+		return 0;
+	}
+	mounted = disk_open_mounted(ct);
 	return lg_disk_usage(ct->d->root.var, ct->ctid, mounted, ret, NULL);
 }
 
@@ -161,6 +169,8 @@ void disk_usage_add(const struct instance *ct, json_t *usage)
 }
 
 /* ---- jobs ---- */
+
+#define JOB_KEY 40
 
 struct job {
 	struct daemon *d;
@@ -193,6 +203,8 @@ static void job_line(const char *line, void *arg)
 
 	if (job->op)
 		op_progress(job->op, "%s", line);
+	else if (lg_vcall_more(job->call) && !lg_vcall_gone(job->call))
+		lg_vcall_notify(job->call, json_pack("{s:o}", "progress", lg_varlink_text(line)));
 }
 
 static void job_ended(int r, const struct lg_err *err, void *arg)
@@ -208,12 +220,26 @@ static void job_ended(int r, const struct lg_err *err, void *arg)
 	job_free(job);
 }
 
+static void job_key(const char *verb, char key[JOB_KEY])
+{
+	snprintf(key, JOB_KEY, "done:%s", verb);
+}
+
+bool disk_job_done(const json_t *params, const char *verb)
+{
+	char key[JOB_KEY];
+
+	job_key(verb, key);
+	return lg_json_bool(params, key, false);
+}
+
 int disk_job(struct daemon *d, struct instance *ct, const char *const *argv, int stdin_fd,
 	     struct lg_vcall *call, const json_t *params,
 	     void (*again)(struct lg_vcall *call, const json_t *params, void *ctx),
 	     struct lg_err *err)
 {
 	struct job *job = calloc(1, sizeof(*job));
+	char key[JOB_KEY];
 	int r;
 
 	if (!job || !(job->params = json_copy((json_t *)(uintptr_t)params)) ||
@@ -223,7 +249,8 @@ int disk_job(struct daemon *d, struct instance *ct, const char *const *argv, int
 		free(job);
 		return lg_fail(err, -ENOMEM, "change its disk");
 	}
-	json_object_set_new(job->params, "resumed", json_true());
+	job_key(argv[0], key);
+	json_object_set_new(job->params, key, json_true());
 	job->d = d;
 	job->call = lg_vcall_ref(call);
 	job->again = again;
@@ -248,7 +275,7 @@ int disk_prepare(struct daemon *d, const struct lg_disk_limit *limit, struct lg_
 	if (lg_disk_for_new(d->root.var, limit) != &lg_disk_image ||
 	    lg_disk_prepared(d->root.var, limit))
 		return 0;
-	if (lg_json_bool(params, "resumed", false))
+	if (disk_job_done(params, argv[0]))
 		return lg_refuse(err, -EIO, 0, "the empty disk that was made is gone");
 	snprintf(bytes, sizeof(bytes), "%" PRIu64, limit->bytes);
 	snprintf(inodes, sizeof(inodes), "%" PRIu64, limit->inodes);

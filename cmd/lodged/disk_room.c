@@ -135,7 +135,7 @@ static void say_promised(struct report *r)
 
 void doctor_disk(struct report *r)
 {
-	const struct lg_disk_limit some = { LG_DISK_MIN, LG_UNLIMITED };
+	const struct lg_disk_limit some = { .bytes = LG_DISK_MIN, .inodes = LG_UNLIMITED };
 
 	if (lg_disk_for_new(r->d->root.var, &some) == &lg_disk_project)
 		say(r, "disk limits", "ok", "project quotas of %s", r->d->root.var);

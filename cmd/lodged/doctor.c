@@ -153,19 +153,6 @@ static void check_templates(struct report *r)
 		say(r, "templates", "ok", "%u built", n);
 }
 
-static void check_kvm(struct report *r)
-{
-	lg_autofree char *text = NULL;
-	bool cpu = lg_file_read(AT_FDCWD, "/proc/cpuinfo", 4 << 20, &text, NULL, NULL) == 0 &&
-		   (strstr(text, " vmx") || strstr(text, " svm"));
-
-	if (access("/dev/kvm", R_OK | W_OK) == 0 && cpu)
-		say(r, "kvm", "ok", "can be used");
-	else
-		say(r, "kvm", "off", "%s", cpu ? "/dev/kvm cannot be opened" :
-						 "the CPU shows neither vmx nor svm");
-}
-
 static void check_kernel_log(struct report *r)
 {
 	if (r->d->kmsg_errno)
@@ -179,7 +166,7 @@ static void check_kernel_log(struct report *r)
 static void (*const checks[])(struct report *r) = {
 	check_kernel,	     check_userns,   check_cgroups,   check_kernel_log, check_seccomp,
 	doctor_devices,	     doctor_apparmor, check_forwarding, check_bridge_filter, check_space, doctor_disk, check_templates,
-	doctor_ids,	     doctor_hostlimits, doctor_lxcfs,  doctor_criu,     check_kvm,
+	doctor_ids,	     doctor_hostlimits, doctor_lxcfs,  doctor_criu,     doctor_vm,
 };
 
 static void report(struct daemon *d, struct lg_vcall *call)
@@ -191,9 +178,15 @@ static void report(struct daemon *d, struct lg_vcall *call)
 	lg_vcall_reply(call, json_pack("{s:o}", "checks", r.checks));
 }
 
+static void with_criu(struct daemon *d, struct lg_vcall *call)
+{
+	if (!doctor_vm_first(d, call, report))
+		report(d, call);
+}
+
 void api_doctor(struct lg_vcall *call, const json_t *params, void *ctx)
 {
 	(void)params;
-	if (!doctor_criu_first(ctx, call, report))
-		report(ctx, call);
+	if (!doctor_criu_first(ctx, call, with_criu))
+		with_criu(ctx, call);
 }

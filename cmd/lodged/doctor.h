@@ -41,6 +41,14 @@ bool doctor_criu_first(struct daemon *d, struct lg_vcall *call,
 /** doctor_criu() - which CRIU, what it can do here, and what to do about the rest */
 void doctor_criu(struct report *r);
 
+/* ---- doctor_vm.c ---- */
+
+/** doctor_vm_first() - as doctor_criu_first(), of QEMU's version. */
+bool doctor_vm_first(struct daemon *d, struct lg_vcall *call, void (*then)(struct daemon *d, struct lg_vcall *call));
+
+/** doctor_vm() - is there all that VMs need, and are they fast here? */
+void doctor_vm(struct report *r);
+
 /** doctor_disk() - how disks are limited, and what was promised (disk_room.c) */
 void doctor_disk(struct report *r);
 

@@ -13,10 +13,12 @@
 #include "cmd/lodged/features.h"
 #include "cmd/lodged/limits.h"
 #include "cmd/lodged/lxcfs.h"
+#include "cmd/lodged/vm.h"
 #include "ct/clocks.h"
 #include "ct/facts.h"
 #include "ct/inside.h"
 #include "lib/cleanup.h"
+#include "lib/exit.h"
 #include "lib/file.h"
 #include "lib/ns.h"
 #include "storage/layer.h"
@@ -379,6 +381,10 @@ void api_facts(struct lg_vcall *call, const json_t *params, void *ctx)
 		ct = api_instance(call, params, ctx);
 		if (!ct)
 			return;
+		if (vm_refuse(ct, "a move to another host", LG_EXIT_CHKPNT, &err) < 0) {
+			lg_vcall_fail(call, &err);
+			return;
+		}
 	}
 	q = calloc(1, sizeof(*q));
 	if (!q)

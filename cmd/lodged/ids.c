@@ -329,7 +329,8 @@ static bool can_grow(struct instance *ct, uint32_t count)
 
 int ids_take(struct instance *ct, struct lg_err *err)
 {
-	uint32_t count = nesting_ids(ct->conf), base = ct->id_base;
+	/* QEMU runs as the first of them; a range of the usual size is what everything else here counts in. */
+	uint32_t count = ct->vm ? LG_ID_COUNT : nesting_ids(ct->conf), base = ct->id_base;
 	int r = 0;
 
 	count = count > ct->id_count ? count : ct->id_count;

@@ -34,6 +34,7 @@
 #include "lib/exit.h"
 #include "lib/file.h"
 #include "lib/json.h"
+#include "lib/kind.h"
 #include "lib/log.h"
 
 #define HOLD_S 600u	/* how long the other host may take to say go */
@@ -327,6 +328,8 @@ void api_import_offer(struct lg_vcall *call, const json_t *params, void *ctx)
 		return;
 	}
 	check_mac(d, conf, blockers);
+	if (lg_kind_is_vm(conf))
+		json_array_append_new(blockers, json_string("it is a VM, and only containers can move here so far"));
 	known = has_template(d, lg_conf_get(conf, "OSTEMPLATE"));
 	lg_conf_free(conf);
 	lg_vcall_reply(call, json_pack("{s:O, s:O, s:b}", "blockers", blockers, "notes", notes,

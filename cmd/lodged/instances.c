@@ -11,7 +11,7 @@
 
 #include "cmd/lodged/account.h"
 #include "cmd/lodged/limits.h"
-#include "cmd/lodged/lodged.h"
+#include "cmd/lodged/vm.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/log.h"
@@ -76,9 +76,10 @@ void instance_refresh(struct instance *ct)
 
 	snprintf(ct->name, sizeof(ct->name), "%s",
 		 name && lg_check_name(name, NULL) == 0 ? name : "");
-	/* What runs goes on under the ids it was started with. */
+	/* What runs goes on as what it was started, under the ids it was started with. */
 	if (ct->state == STATE_RUNNING && ct->id_base)
 		return;
+	ct->vm = lg_kind_is_vm(ct->conf);
 	ids_read(ct->conf, &ids);
 	ct->id_base = ids.base;
 	ct->id_count = ids.count;
@@ -135,6 +136,8 @@ static void instance_free(struct instance *ct)
 	for (size_t i = 0; i < ARRAY_SIZE(ct->console_wait); i++)
 		lg_close(ct->console_wait[i]);
 	account_drop(ct);
+	vm_asks_drop(ct);
+	free(ct->vm_usage);
 	lg_conf_free(ct->conf);
 	free(ct);
 }

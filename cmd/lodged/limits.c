@@ -9,6 +9,7 @@
 
 #include "lib/bits.h"
 #include "lib/cleanup.h"
+#include "lib/kind.h"
 #include "lib/settings.h"
 #include "storage/layer.h"
 
@@ -40,6 +41,21 @@ static const struct {
 	{ "iops-limit", LG_LIMIT_IOPS_WRITE },
 };
 
+/* Around a VM's guest is QEMU: it has room of its own, and the guest's processes are none of the host's. */
+static int read_vm(const struct lg_conf *conf, struct lg_limit_set *set, struct lg_err *err)
+{
+	uint64_t memory;
+	int r = lg_vm_memory(conf, &memory, err);
+
+	if (r < 0)
+		return r;
+	set->value[LG_LIMIT_MEMORY] = lg_vm_cgroup_memory(memory);
+	if (set->value[LG_LIMIT_MEMORY_HIGH] != lg_limit_none(LG_LIMIT_MEMORY_HIGH))
+		set->value[LG_LIMIT_MEMORY_HIGH] += set->value[LG_LIMIT_MEMORY] - memory;
+	set->value[LG_LIMIT_TASKS] = LG_VM_TASKS;
+	return 0;
+}
+
 static int read_lowest(const struct lg_conf *conf, struct lg_limit_set *set, struct lg_err *err)
 {
 	for (int id = 0; id < LG_LIMIT_COUNT_; id++)
@@ -54,7 +70,7 @@ static int read_lowest(const struct lg_conf *conf, struct lg_limit_set *set, str
 			set->value[lowest[i].id] = v;
 	}
 	set->mask = (1u << LG_LIMIT_COUNT_) - 1;
-	return 0;
+	return lg_kind_is_vm(conf) ? read_vm(conf, set, err) : 0;
 }
 
 /* In bytes, or in percent of what it may use: the greater of the two. */
@@ -123,7 +139,18 @@ int limits_of(const struct lg_conf *conf, struct limits *ret, struct lg_err *err
 	ret->cpuset.seen = seen > LG_BITS_MAX ? LG_BITS_MAX : (unsigned int)seen;
 	ret->cpuset.cpus = lg_conf_get(conf, "CPUMASK");
 	ret->cpuset.nodes = lg_conf_get(conf, "NODEMASK");
-	ret->hugepages = lg_conf_get(conf, "HUGEPAGES");
+	ret->hugepages = lg_kind_is_vm(conf) ? NULL : lg_conf_get(conf, "HUGEPAGES");
+	return r;
+}
+
+/* A balloon that was inflated is the guest's good will: the wall stays where it was built. */
+int limits_of_running(const struct instance *ct, const struct lg_conf *conf, struct limits *ret, struct lg_err *err)
+{
+	uint64_t wall = lg_vm_cgroup_memory(ct->vm_run.memory);
+	int r = limits_of(conf, ret, err);
+
+	if (r == 0 && ct->vm && ct->state == STATE_RUNNING && ct->vm_run.memory)
+		ret->set.value[LG_LIMIT_MEMORY] = wall;
 	return r;
 }
 

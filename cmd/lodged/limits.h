@@ -18,6 +18,9 @@ struct limits {
 /* Read them. What @ret points to is @conf's. */
 int limits_of(const struct lg_conf *conf, struct limits *ret, struct lg_err *err);
 
+/* The same for what @ct would be with @conf, running or not: a running VM's memory has the wall that it was started with. */
+int limits_of_running(const struct instance *ct, const struct lg_conf *conf, struct limits *ret, struct lg_err *err);
+
 /*
  * Find the disks of the instance's files, if any of @limits is about disks. Refuses what could not be
  * enforced there.

@@ -44,6 +44,9 @@ struct lxcfs;
 struct instance;
 struct op;
 struct account;
+struct vm_start;
+struct vm_usage;
+struct vm_question;
 
 enum state { STATE_STOPPED, STATE_RUNNING, STATE_MOUNTED, STATE_SUSPENDED, STATE_COUNT_ };
 
@@ -61,6 +64,15 @@ struct shim {
 	bool ready;
 	bool exited;			/* EXITED was seen */
 	int status;			/* of init, as of waitpid */
+};
+
+/* What a running VM was started as. */
+struct vm_run {
+	uint64_t memory;	/* bytes; its balloon can only take away */
+	unsigned int vcpus;
+	bool kvm;
+	char machine[16];
+	char kernel[65];	/* its version */
 };
 
 struct instance {
@@ -91,6 +103,10 @@ struct instance {
 	sd_event_source *ask_timer;	/* when that is asked */
 	uint64_t ask_us;		/* how long until it is asked again */
 	bool restart_wanted;		/* the guest asked for a reboot, or `restart` stopped it */
+	bool vm;			/* its kind (lib/kind.h); the fields below are a VM's */
+	struct vm_run vm_run;
+	struct vm_usage *vm_usage;	/* the last that was heard of it; NULL: nothing yet */
+	struct vm_question *vm_asked;	/* what it has not answered yet (vm_ask.c) */
 };
 
 /* What a CRIU said of itself when it was asked last (doctor_criu.c). */
@@ -101,6 +117,13 @@ struct criu_known {
 	char version[24];
 	char complaint[200];	/* "" = it works here */
 	uint32_t features;
+};
+
+/* The QEMU that was asked last for its version (doctor_vm.c). */
+struct qemu_known {
+	char program[256];	/* "" = nobody asked */
+	int64_t mtime;
+	char version[24];
 };
 
 struct daemon {
@@ -116,6 +139,7 @@ struct daemon {
 	int filters[LG_CALLS_SETS];	/* of system calls, by what is let through; -1: not yet */
 	struct lxcfs *lxcfs;
 	struct criu_known criu;
+	struct qemu_known qemu;
 	bool apparmor;			/* this kernel has it */
 	char libexec[256], datadir[256];
 	struct instance **cts;		/* by number */
@@ -132,6 +156,7 @@ struct daemon {
 	struct held_ids *held;		/* ranges of destroyed instances; see ids.c */
 	size_t nheld;
 	uint64_t started_us;
+	unsigned int vm_asks;		/* tags of questions to VMs (vm_ask.c) */
 	bool trash_running, trash_again;
 	bool shifts;			/* ids cannot be mapped here (storage/shift.h) */
 	int fail_step, crash_step;	/* test hooks of a start, -1 = none */
@@ -163,6 +188,8 @@ struct op {
 	struct shim *shim;
 	struct lg_template template;
 	bool made, running, waits_for_layer, shifting;
+	unsigned int allowed_s;		/* how long the part that runs now may take */
+	struct vm_start *vm;		/* of a VM's start; owned (vm.h) */
 	int netns_fd;
 	int wait_sock;
 	sd_event_source *wait_io;
@@ -326,12 +353,14 @@ int disk_usage(const struct instance *ct, struct lg_fs_usage *ret);	/* -ENODATA:
 void disk_usage_add(const struct instance *ct, json_t *usage);
 /*
  * Have the worker do what @argv says and then answer @call by @again, which gets the call's
- * parameters with "resumed": true. @ct, held meanwhile, may be NULL.
+ * parameters with "done:VERB" of @argv[0] (disk_job_done()). @ct, held meanwhile, may be NULL.
  */
 int disk_job(struct daemon *d, struct instance *ct, const char *const *argv, int stdin_fd,
 	     struct lg_vcall *call, const json_t *params,
 	     void (*again)(struct lg_vcall *call, const json_t *params, void *ctx),
 	     struct lg_err *err);
+/* Was the call answered again because the worker's job @verb is done? */
+bool disk_job_done(const json_t *params, const char *verb);
 /* The image that a new layer is copied from is not there: 1 and @call is answered later, by @again. */
 int disk_prepare(struct daemon *d, const struct lg_disk_limit *limit, struct lg_vcall *call,
 		 const json_t *params,

@@ -131,7 +131,7 @@ void lxcfs_give(struct shim *shim)
 	struct lg_msg m;
 	int r;
 
-	if (!s || shim->lxcfs_nr == s->nr)
+	if (!s || shim->lxcfs_nr == s->nr || (shim->ct && shim->ct->vm))
 		return;
 	r = lg_procfs_clone(&s->files, &copies, &err);
 	if (r == 0) {

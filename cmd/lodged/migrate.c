@@ -34,6 +34,7 @@
 #include "cmd/lodged/migrate.h"
 #include "cmd/lodged/migrate_job.h"
 #include "cmd/lodged/moving.h"
+#include "cmd/lodged/vm.h"
 #include "ct/migrate.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
@@ -393,6 +394,8 @@ static int check(const struct instance *ct, const json_t *params, struct lg_err 
 	if (!host || !*host || *host == '-' || strlen(host) > 200)
 		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE, "'%.80s' names no host",
 				 host ? host : "");
+	if (vm_refuse(ct, "migrate", LG_EXIT_CHKPNT, err) < 0)
+		return err->code;
 	if (ct->hangs[0])
 		return stop_hangs(ct, err);
 	if (moving_check(ct, err) < 0)

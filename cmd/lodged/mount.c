@@ -20,6 +20,7 @@
 #include "lib/file.h"
 #include "storage/layer.h"
 #include "storage/overlay.h"
+#include "storage/store.h"
 
 #define IMAGE_PATIENCE_MS 100u	/* nobody else is served meanwhile */
 
@@ -49,14 +50,14 @@ int mount_root(struct instance *ct, struct lg_err *err)
 	char lower[LG_STORE_PATH];
 	struct lg_overlay ov = { .lower = lower, .upper = upper, .work = work,
 				 .target = target, .scratch = scratch, .layer_fd = -1, .userns_fd = -1,
-				 .id_base = ct->id_base, .shifted = ct->d->shifts };
+				 .id_base = ct->id_base, .shifted = !ct->vm && ct->d->shifts };
 	int r;
 
 	if (!lg_layer_exists(root->var, ct->ctid))
 		return lg_refuse(err, -ENOENT, LG_EXIT_NO_PRIVATE, "its files are not there");
 	r = lg_template_load(root->var, name ? name : "", &template, err);
 	if (r == 0)
-		r = nesting_lower(ct, &template, lower, err);
+		r = ct->vm ? lg_store_path(lower, err, "%s", template.rootfs) : nesting_lower(ct, &template, lower, err);
 	if (r < 0)
 		return r;
 	mount_path(ct, target);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd/lodged/lodged.h"
+#include "cmd/lodged/vm.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -32,6 +32,7 @@ static void op_free(struct op *op)
 	lg_close(op->wait_sock);
 	lg_close(op->netns_fd);
 	json_decref(op->answer);
+	vm_start_free(op->vm);
 	free(op->file);
 	if (op->call)
 		lg_vcall_unref(op->call);

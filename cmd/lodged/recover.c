@@ -42,6 +42,7 @@
 #include "cmd/lodged/migrate.h"
 #include "cmd/lodged/moving.h"
 #include "cmd/lodged/suspend.h"
+#include "cmd/lodged/vm.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
@@ -165,7 +166,10 @@ static int adopt(struct instance *ct, const json_t *state)
 		return err.code;
 	ct->init_pid = (pid_t)lg_msg_get_u64(&m, "pid", 0);
 	ct->init_start = lg_msg_get_u64(&m, "starttime", 0);
-	lg_ns_mapped_ids(ct->init_pid, &ct->id_base);
+	if (ct->vm)
+		vm_run_read(ct, json_object_get(state, "vm"));
+	else
+		lg_ns_mapped_ids(ct->init_pid, &ct->id_base);
 	ct->started_at = lg_json_int(state, "started_at", 0);
 	if (!ct->started_at)
 		ct->started_at = time(NULL);

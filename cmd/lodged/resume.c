@@ -14,6 +14,7 @@
 #include "cmd/lodged/lxcfs.h"
 #include "cmd/lodged/moving.h"
 #include "cmd/lodged/suspend.h"
+#include "cmd/lodged/vm.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/json.h"
@@ -133,7 +134,10 @@ void resume_begin(struct op *op)
 /* With a dump file it may have come from elsewhere, as its layer has. */
 static int may_resume(const struct instance *ct, const char *file, struct lg_err *err)
 {
-	int r = state_allows(ct, file && ct->state == STATE_STOPPED ? VERB_START : VERB_RESUME, err);
+	int r = vm_refuse(ct, "resume", LG_EXIT_RESTORE, err);
+
+	if (r == 0)
+		r = state_allows(ct, file && ct->state == STATE_STOPPED ? VERB_START : VERB_RESUME, err);
 
 	if (r == 0 && file && dumpfile_check(ct->d, file, err) < 0) {
 		r = lg_within(err, err->code, "resume %s", instance_label(ct));

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "cmd/lodged/lodged.h"
+#include "cmd/lodged/vm.h"
 #include "lib/json.h"
 #include "lib/proc.h"
 
@@ -25,10 +25,10 @@ int runtime_save(const struct instance *ct, const char *op, struct lg_err *err)
 
 	if (ct->shim)
 		lg_proc_starttime(ct->shim->pid, &shim_start);
-	state = json_pack("{s:i, s:s*, s:i, s:I, s:i, s:I, s:I}", "version", 1, "op", op,
+	state = json_pack("{s:i, s:s*, s:i, s:I, s:i, s:I, s:I, s:o*}", "version", 1, "op", op,
 			  "shim_pid", ct->shim ? (int)ct->shim->pid : 0, "shim_start",
 			  (json_int_t)shim_start, "init_pid", (int)ct->init_pid, "init_start",
-			  (json_int_t)ct->init_start, "started_at", (json_int_t)ct->started_at);
+			  (json_int_t)ct->init_start, "started_at", (json_int_t)ct->started_at, "vm", vm_run_json(ct));
 	file_name(ct, name);
 	return lg_json_save(ct->d->run_ct_fd, name, state, false, err);
 }

@@ -12,16 +12,19 @@
 #include <unistd.h>
 
 #include "cmd/lodged/change.h"
+#include "cmd/lodged/vm.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/json.h"
+#include "lib/kind.h"
 #include "lib/ns.h"
 #include "lib/settings.h"
 
 static void note(struct change *c, const struct lg_setting *s)
 {
 	const char *name = s->name ? s->name : s->key;
-	bool live = (s->flags & LG_SF_LIVE) || s->type == LG_SET_HOSTNAME;
+	bool live = ((s->flags & LG_SF_LIVE) || s->type == LG_SET_HOSTNAME) &&
+		    lg_kind_use(s, c->ct->vm, NULL) == LG_USE_LIVE;
 
 	/* A resume makes its cgroup and its links anew; these are in its memory. */
 	if (change_suspended(c))
@@ -44,12 +47,14 @@ static int set_value(struct change *c, const char *name, const char *value, stru
 	if (s->flags & LG_SF_CREATE_ONLY && !(s->flags & LG_SF_NEEDS_SAVE))
 		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_OPTION,
 				 "%s can only be given when it is created", name);
+	if (*value && lg_kind_check(s, c->ct->vm, err) < 0)
+		return err->code;
 	c->disk |= strcmp(s->key, "DISKSPACE") == 0;
 	c->inodes |= strcmp(s->key, "DISKINODES") == 0;
-	if (s->type == LG_SET_TEMPLATE && change_suspended(c))
+	if (strcmp(s->key, "OSTEMPLATE") == 0 && change_suspended(c))
 		return lg_refuse(err, -EBUSY, LG_EXIT_RUNNING, "%s: it is suspended: resume and stop it first",
 				 name);
-	if (s->type == LG_SET_TEMPLATE && change_runs(c))
+	if (strcmp(s->key, "OSTEMPLATE") == 0 && change_runs(c))
 		return lg_refuse(err, -EBUSY, LG_EXIT_RUNNING, "%s: stop it first", name);
 	if (*value)
 		r = lg_setting_to_conf(s, value, &text, err);
@@ -93,7 +98,7 @@ static int change_hostname(struct change *c, struct lg_err *err)
 {
 	const char *name = lg_conf_get(c->conf, "HOSTNAME");
 
-	if (!change_runs(c) || !name || change_keeps(c, "HOSTNAME"))
+	if (!change_runs(c) || c->ct->vm || !name || change_keeps(c, "HOSTNAME"))
 		return 0;
 	return lg_ns_set_hostname(c->ct->init_pid, name, err);
 }
@@ -140,6 +145,7 @@ static const struct applier *const appliers[] = {
 	&apply_kernel,
 	&apply_disk,
 	&apply_hostname,
+	&apply_vm,
 };
 
 static int check_change(struct change *c, struct lg_err *err)
@@ -152,7 +158,7 @@ static int check_change(struct change *c, struct lg_err *err)
 	if (other && other != c->ct)
 		return lg_refuse(err, -EEXIST, LG_EXIT_NAME, "name '%s' is taken by %u", name,
 				 other->ctid);
-	if (template && lg_template_load(c->ct->d->root.var, template, &t, err) < 0)
+	if (template && (lg_template_load(c->ct->d->root.var, template, &t, err) < 0 || vm_check_template(&t, err) < 0))
 		return err->code;
 	for (size_t i = 0; i < ARRAY_SIZE(appliers); i++) {
 		int r = appliers[i]->check ? appliers[i]->check(c, err) : 0;
@@ -222,6 +228,14 @@ static void answer_set(struct lg_vcall *call, struct change *c, struct lg_err *e
 				       "instance", instance_json(c->ct, false, false)));
 }
 
+/* The guest has answered, too. */
+static void answer_told(struct lg_vcall *call, struct change *c)
+{
+	struct lg_err err = { 0 };
+
+	answer_set(call, c, &err);
+}
+
 static void set(struct lg_vcall *call, const json_t *params, struct change *c)
 {
 	struct lg_err err = { 0 };
@@ -243,7 +257,7 @@ static void set(struct lg_vcall *call, const json_t *params, struct change *c)
 		r = change(c, call, params, &err);
 	if (r == 0)
 		emit_event(c->ct->d, c->rename ? "renamed" : "changed", c->ct, NULL);
-	if (r <= 0)
+	if (r < 0 || (r == 0 && !change_vm_tell(c, call, answer_told)))
 		answer_set(call, c, &err);
 	lg_conf_free(c->conf);
 	json_decref(c->applied);

@@ -58,8 +58,9 @@ static int refuse_used(const struct change *c, enum lg_disk_change change, struc
 		return 0;
 	if (change == LG_DISK_REMAKE)
 		return lg_refuse(err, -EBUSY, LG_EXIT_RUNNING,
-				 "a running container's disk can only be made larger: stop it first");
-	if (!lg_image_can_grow())
+				 "a running %s's disk can only be made larger: stop it first",
+				 c->ct->vm ? "VM" : "container");
+	if (!c->ct->vm && !lg_image_can_grow())
 		return lg_refuse(err, -EPERM, LG_EXIT_RUNNING,
 				 "this host keeps CAP_SYS_RESOURCE from lodged, which making a "
 				 "mounted disk larger needs: stop it first");
@@ -114,9 +115,12 @@ int change_disk_first(struct change *c, struct lg_vcall *call, const json_t *par
 		r = plan(c, &limit, &change, err);
 	if (r < 0 || change == LG_DISK_SAME || change == LG_DISK_SET)
 		return r;
-	if (lg_json_bool(params, "resumed", false))
+	if (disk_job_done(params, "disk-grow") || disk_job_done(params, "disk-remake"))
 		return lg_refuse(err, -EIO, 0, "its disk did not become what was asked for");
 	r = refuse_used(c, change, err);
+	/* A running VM's file just gets longer; what is in it its guest makes larger. */
+	if (r == 0 && c->ct->vm && change_runs(c))
+		return 0;
 	return r < 0 ? r : run_job(c, change, &limit, call, params, again, err);
 }
 
@@ -157,18 +161,45 @@ static int note_inodes(struct change *c, struct lg_err *err)
 	return lg_conf_set(c->conf, "DISKINODES", text, err);
 }
 
+/* To @conf's size; @ret_grown: it was another. */
+static int resize_file(const struct change *c, const struct lg_conf *conf, bool *ret_grown, struct lg_err *err)
+{
+	struct lg_disk_limit limit;
+	int r = disk_limit(conf, &limit, err);
+
+	if (r == 0)
+		r = lg_disk_resize_file(c->ct->d->root.var, c->ct->ctid, limit.bytes, err);
+	if (r < 0)
+		return r;
+	*ret_grown = r > 0;
+	return 0;
+}
+
 static int change_disk(struct change *c, struct lg_err *err)
 {
-	int r = write_limit(c, c->conf, err);
+	bool grown = false;
+	int r;
 
+	if (c->ct->vm && change_runs(c)) {
+		r = c->disk ? resize_file(c, c->conf, &grown, err) : 0;
+		if (grown)
+			change_vm_disk(c);
+		return r;
+	}
+	r = write_limit(c, c->conf, err);
 	return r < 0 ? r : note_inodes(c, err);
 }
 
 static void undo_disk(struct change *c)
 {
 	struct lg_err ignored = { 0 };
+	bool grown;
 
-	write_limit(c, c->ct->conf, &ignored);
+	/* QEMU was not told yet: to it the disk is as it was. */
+	if (c->ct->vm && change_runs(c) && c->disk)
+		resize_file(c, c->ct->conf, &grown, &ignored);
+	else
+		write_limit(c, c->ct->conf, &ignored);
 }
 
 const struct applier apply_disk = { check_disk, change_disk, undo_disk };

@@ -95,7 +95,7 @@ static int check(struct change *c, struct lg_err *err)
 
 	if (rlimits && !change_keeps(c, "RLIMITS"))
 		lg_rlimits_each(rlimits, warn_rlimit, c, NULL);
-	if (before && change_runs(c) && !change_keeps(c, "SYSCTL"))
+	if (before && change_runs(c) && !c->ct->vm && !change_keeps(c, "SYSCTL"))
 		lg_sysctls_each(before, warn_removed, c, NULL);
 	(void)err;
 	return 0;
@@ -106,7 +106,7 @@ static int apply(struct change *c, struct lg_err *err)
 	struct writing w = { c, err };
 	const char *text = lg_conf_get(c->conf, "SYSCTL");
 
-	if (!text || !change_runs(c) || change_keeps(c, "SYSCTL"))
+	if (!text || !change_runs(c) || c->ct->vm || change_keeps(c, "SYSCTL"))
 		return 0;
 	return lg_sysctls_each(text, write_changed, &w, err);
 }
@@ -126,7 +126,7 @@ static void undo(struct change *c)
 {
 	const char *before = lg_conf_get(c->ct->conf, "SYSCTL");
 
-	if (before && change_runs(c))
+	if (before && change_runs(c) && !c->ct->vm)
 		lg_sysctls_each(before, write_back, c, NULL);
 }
 

@@ -27,11 +27,11 @@ static int write_limits(struct change *c, const struct lg_conf *from, const stru
 			bool tell, struct lg_err *err)
 {
 	struct limits old, want;
-	int r = limits_of(to, &want, err);
+	int r = limits_of_running(c->ct, to, &want, err);
 
 	if (r < 0)
 		return r;
-	if (limits_of(from, &old, NULL) < 0)
+	if (limits_of_running(c->ct, from, &old, NULL) < 0)
 		memset(&old, 0, sizeof(old));
 	r = limits_find_disks(c->ct, &want, err);
 	if (tell) {

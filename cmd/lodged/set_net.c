@@ -153,7 +153,8 @@ static int change_network(struct change *c, struct lg_err *err)
 	instance_net_if(&changed, &ifc, now);
 	r = ifc.naddrs ? lg_net_pin(c->ct->d->net, &ifc, err) :
 			 lg_net_unpin(c->ct->d->net, ifc.host_name, err);
-	if (r == 0 && change_runs(c))
+	/* A VM's link is there without addresses, too, and inside its guest changes them (set_vm.c). */
+	if (r == 0 && change_runs(c) && !c->ct->vm)
 		r = change_link(c, &ifc, old, nold, err);
 	return r < 0 ? name_failure(r, err) : 0;
 }
@@ -190,7 +191,7 @@ static void undo_network(struct change *c)
 	instance_net_if(c->ct, &ifc, addrs);
 	if (ifc.naddrs)
 		lg_net_pin(c->ct->d->net, &ifc, NULL);
-	if (change_runs(c))
+	if (change_runs(c) && !c->ct->vm)
 		change_link(c, &ifc, now, n, NULL);
 }
 

@@ -20,6 +20,7 @@
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/lxcfs.h"
 #include "cmd/lodged/suspend.h"
+#include "cmd/lodged/vm.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -291,6 +292,14 @@ static void handle(struct shim *shim, struct lg_msg *m)
 	case LG_P_HELD:
 		if (shim->ct && shim->ct->op && shim->ct->op->hold)
 			import_held(shim->ct);
+		break;
+	case LG_P_STAGE:
+		if (shim->ct && shim->ct->op && shim->ct->op->shim == shim)
+			op_progress(shim->ct->op, "its boot is at: %.100s", lg_msg_get(m, "text") ? lg_msg_get(m, "text") : "?");
+		break;
+	case LG_P_TOLD:
+		if (shim->ct)
+			vm_told(shim->ct, m);
 		break;
 	case LG_P_DEVICES:
 		if (shim->ct)

@@ -9,8 +9,8 @@
 #include "cgroup/stats.h"
 #include "cmd/lodged/criu.h"
 #include "cmd/lodged/limits.h"
-#include "cmd/lodged/lodged.h"
 #include "cmd/lodged/moving.h"
+#include "cmd/lodged/vm.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/json.h"
@@ -71,6 +71,8 @@ static json_t *usage_json(const struct instance *ct)
 	set_count(obj, "tasks", u.tasks);
 	set_count(obj, "cpu_us", u.cpu_us);
 	set_count(obj, "oom_kills", u.oom_kills);
+	if (ct->vm)
+		vm_usage_add(ct, u.memory_bytes, obj);
 	lg_root_link(&ct->d->root, ct->ctid, 0, name);
 	if (lg_net_stats(name, &net, NULL) == 0) {
 		set_count(obj, "rx_bytes", net.rx_bytes);
@@ -108,6 +110,13 @@ static void add_checkpoint(json_t *obj, const struct instance *ct)
 	set_str(obj, "checkpoint_file", lg_json_str(state, "dumpfile"));
 }
 
+static void add_machine(json_t *obj, const struct instance *ct)
+{
+	set_str(obj, "machine", ct->vm_run.machine);
+	set_str(obj, "accel", ct->vm_run.kvm ? "kvm" : "tcg");
+	set_str(obj, "kernel", ct->vm_run.kernel);
+}
+
 static void add_details(json_t *obj, struct instance *ct)
 {
 	struct settings_walk walk = { json_object(), json_object() };
@@ -134,9 +143,11 @@ static void add_details(json_t *obj, struct instance *ct)
 		add_checkpoint(obj, ct);
 	if (ct->state == STATE_RUNNING && (effects = limits_effects(ct)))
 		json_object_set_new(obj, "effects", effects);
+	if (ct->state == STATE_RUNNING && ct->vm)
+		add_machine(obj, ct);
 	if (ct->state == STATE_RUNNING) {
 		snprintf(path, sizeof(path), "/proc/%d/root", (int)ct->init_pid);
-		set_str(obj, "root", path);
+		set_str(obj, "root", ct->vm ? NULL : path);
 		json_object_set_new(obj, "init_pid", json_integer(ct->init_pid));
 		json_object_set_new(obj, "shim_pid", json_integer(ct->shim ? ct->shim->pid : 0));
 	} else if (ct->state == STATE_MOUNTED) {
@@ -153,7 +164,7 @@ json_t *instance_json(struct instance *ct, bool brief, bool usage)
 		ct->state = instance_rest(ct);
 	json_object_set_new(obj, "ctid", json_integer(ct->ctid));
 	set_str(obj, "name", ct->name);
-	json_object_set_new(obj, "kind", json_string("container"));
+	json_object_set_new(obj, "kind", json_string(ct->vm ? "vm" : "container"));
 	set_str(obj, "state", state_name(ct->state));
 	set_str(obj, "busy", ct->op ? ct->op->verb : ct->hangs[0] ? "hangs" : NULL);
 	set_str(obj, "hostname", lg_conf_get(ct->conf, "HOSTNAME"));
@@ -196,9 +207,12 @@ void api_list(struct lg_vcall *call, const json_t *params, void *ctx)
 	bool all = lg_json_bool(params, "all", false);
 	bool brief = lg_json_bool(params, "brief", false);
 	bool usage = lg_json_bool(params, "usage", false);
-	json_t *list = json_array(), *id;
+	json_t *list, *id;
 	size_t i;
 
+	if (usage && vm_usage_first(d, ids, call, params, api_list))
+		return;
+	list = json_array();
 	json_array_foreach(ids, i, id) {
 		if (instance_by_id(d, json_string_value(id)))
 			continue;
@@ -216,8 +230,12 @@ void api_list(struct lg_vcall *call, const json_t *params, void *ctx)
 void api_show(struct lg_vcall *call, const json_t *params, void *ctx)
 {
 	struct instance *ct = api_instance(call, params, ctx);
+	lg_autojson json_t *ids = NULL;
 
-	if (ct)
+	if (!ct)
+		return;
+	ids = json_pack("[O]", json_object_get(params, "id"));
+	if (!vm_usage_first(ctx, ids, call, params, api_show))
 		lg_vcall_reply(call, json_pack("{s:o}", "instance", instance_json(ct, false, true)));
 }
 

@@ -12,6 +12,7 @@
 #include "cmd/lodged/devices.h"
 #include "cmd/lodged/features.h"
 #include "cmd/lodged/lodged.h"
+#include "cmd/lodged/spec.h"
 #include "ct/caps.h"
 #include "ct/guest.h"
 #include "ct/proto.h"
@@ -106,7 +107,7 @@ static void find_nameservers(const struct instance *ct, struct nameservers *ns)
 		snprintf(ns->search, sizeof(ns->search), "%s", search);
 }
 
-static int put_guest(struct op *op, struct lg_msg *m, struct lg_err *err)
+int spec_put_guest(struct op *op, struct lg_msg *m, struct lg_err *err)
 {
 	struct instance *ct = op->ct;
 	struct lg_addr addrs[IPS_MAX];
@@ -122,13 +123,13 @@ static int put_guest(struct op *op, struct lg_msg *m, struct lg_err *err)
 	};
 
 	find_nameservers(ct, &ns);
-	snprintf(made_up, sizeof(made_up), "ct%u", ct->ctid);
+	snprintf(made_up, sizeof(made_up), "%s%u", ct->vm ? "vm" : "ct", ct->ctid);
 	guest.hostname = hostname && *hostname ? hostname : made_up;
 	guest.nameservers = ns.list;
 	guest.nnameservers = ns.n;
 	guest.searchdomain = ns.search[0] ? ns.search : NULL;
-	guest.nesting = nesting_is_on(ct->conf);
-	guest.checkpointable = features_has(ct->conf, LG_FEATURE_CHECKPOINTABLE);
+	guest.nesting = !ct->vm && nesting_is_on(ct->conf);
+	guest.checkpointable = !ct->vm && features_has(ct->conf, LG_FEATURE_CHECKPOINTABLE);
 	guest.counts_tasks = !lg_cg_is_hybrid(ct->d->cg);
 	lg_msg_put(m, "hostname", guest.hostname);
 	return lg_guest_fields(&guest, m, err);
@@ -144,6 +145,15 @@ static void put_path(struct lg_msg *m, const char *key, const char *base, const 
 	lg_msg_put(m, key, path);
 }
 
+void spec_put_shim_paths(const struct instance *ct, struct lg_msg *m)
+{
+	const struct lg_root *root = &ct->d->root;
+
+	put_path(m, "console_log", root->var, "log/console", ct->ctid, ".log");
+	put_path(m, "socket", root->run, "shim", ct->ctid, ".sock");
+	put_path(m, "exit_file", root->run, "ct", ct->ctid, ".exit");
+}
+
 static void put_paths(const struct instance *ct, struct lg_msg *m)
 {
 	const struct lg_root *root = &ct->d->root;
@@ -153,9 +163,6 @@ static void put_paths(const struct instance *ct, struct lg_msg *m)
 		lg_msg_put(m, "image", image);
 	put_path(m, "upper", root->var, "ct", ct->ctid, "/upper");
 	put_path(m, "work", root->var, "ct", ct->ctid, "/work");
-	put_path(m, "console_log", root->var, "log/console", ct->ctid, ".log");
-	put_path(m, "socket", root->run, "shim", ct->ctid, ".sock");
-	put_path(m, "exit_file", root->run, "ct", ct->ctid, ".exit");
 	/* The same for all: each shim has a mount namespace of its own. */
 	snprintf(folder, sizeof(folder), "%s/root", root->run);
 	lg_msg_put(m, "target", folder);
@@ -266,12 +273,12 @@ static int put_feature_sysctls(const struct lg_feature *f, void *arg)
 }
 
 /* A later word on a key goes over an earlier one: what is set by name over what a feature brings. */
-static int put_kernel(const struct instance *ct, struct lg_msg *m, struct lg_err *err)
+int spec_put_kernel(const struct instance *ct, struct lg_msg *m, struct lg_err *err)
 {
 	const char *rlimits = lg_conf_get(ct->conf, "RLIMITS");
 	const char *sysctls = lg_conf_get(ct->conf, "SYSCTL");
-	uint32_t on;
-	int r = features_of(ct->conf, &on, err);
+	uint32_t on = 0;
+	int r = ct->vm ? 0 : features_of(ct->conf, &on, err);
 
 	if (r < 0)
 		return r;
@@ -301,6 +308,7 @@ int spec_make(struct op *op, struct lg_msg *m, struct lg_err *err)
 		return r;
 	lg_msg_put(m, "lower", lower);
 	lg_msg_put(m, "shifted", ct->d->shifts ? "1" : "0");
+	spec_put_shim_paths(ct, m);
 	put_paths(ct, m);
 	put_sizes(ct, m);
 	lg_msg_put(m, "init", op->template.init);
@@ -316,8 +324,8 @@ int spec_make(struct op *op, struct lg_msg *m, struct lg_err *err)
 	if (r == 0)
 		r = put_devices(op, m, err);
 	if (r == 0)
-		r = put_kernel(ct, m, err);
+		r = spec_put_kernel(ct, m, err);
 	if (r == 0)
-		r = put_guest(op, m, err);
+		r = spec_put_guest(op, m, err);
 	return r;
 }

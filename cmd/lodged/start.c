@@ -12,10 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include "cmd/lodged/criu.h"
@@ -24,6 +21,7 @@
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/lxcfs.h"
 #include "cmd/lodged/moving.h"
+#include "cmd/lodged/start.h"
 #include "cmd/lodged/suspend.h"
 #include "ct/proto.h"
 #include "ct/trace.h"
@@ -35,9 +33,8 @@
 #include "storage/layer.h"
 
 #define START_TIMEOUT_S 60u
-#define WAIT_TIMEOUT_S 300u
 
-static int check_conf(void *ctx, struct lg_err *err)
+int start_check_conf(void *ctx, struct lg_err *err)
 {
 	struct op *op = ctx;
 	struct instance *ct = op->ct;
@@ -56,7 +53,7 @@ static int check_conf(void *ctx, struct lg_err *err)
 				 "its conf file names no OSTEMPLATE");
 	/* What was edited while it ran has been read, and counts from here on. */
 	instance_refresh(ct);
-	if (features_of(ct->conf, &features, err) < 0 || ids_check_conf(ct, err) < 0)
+	if ((!ct->vm && features_of(ct->conf, &features, err) < 0) || ids_check_conf(ct, err) < 0)
 		return err->code;
 	if (!lg_layer_exists(ct->d->root.var, ct->ctid))
 		return lg_refuse(err, -ENOENT, LG_EXIT_NO_PRIVATE,
@@ -66,21 +63,21 @@ static int check_conf(void *ctx, struct lg_err *err)
 	return lg_template_load(ct->d->root.var, template, &op->template, err);
 }
 
-static int umount_first(void *ctx, struct lg_err *err)
+int start_umount_first(void *ctx, struct lg_err *err)
 {
 	struct op *op = ctx;
 
 	return mount_is_there(op->ct) ? umount_root(op->ct, err) : 0;
 }
 
-static int write_intent(void *ctx, struct lg_err *err)
+int start_write_intent(void *ctx, struct lg_err *err)
 {
 	struct op *op = ctx;
 
 	return runtime_save(op->ct, "start", err);
 }
 
-static void forget_intent(void *ctx)
+void start_forget_intent(void *ctx)
 {
 	struct op *op = ctx;
 
@@ -89,7 +86,7 @@ static void forget_intent(void *ctx)
 		runtime_forget(op->ct);
 }
 
-static int take_ids(void *ctx, struct lg_err *err)
+int start_take_ids(void *ctx, struct lg_err *err)
 {
 	struct op *op = ctx;
 	struct instance *ct = op->ct;
@@ -101,7 +98,7 @@ static int take_ids(void *ctx, struct lg_err *err)
 }
 
 /* The shim of the last run may still be writing back what the container wrote. */
-static int wait_for_layer(void *ctx, struct lg_err *err)
+int start_wait_for_layer(void *ctx, struct lg_err *err)
 {
 	struct op *op = ctx;
 
@@ -123,7 +120,7 @@ static int make_folders(void *ctx, struct lg_err *err)
 	return nesting_make_folders(ctx, err);
 }
 
-static int take_shim(void *ctx, struct lg_err *err)
+int start_take_shim(void *ctx, struct lg_err *err)
 {
 	struct op *op = ctx;
 	int r;
@@ -142,7 +139,7 @@ static int take_shim(void *ctx, struct lg_err *err)
 	return op->shim->ready ? 0 : LG_STEP_WAIT;
 }
 
-static void give_up_shim(void *ctx)
+void start_give_up_shim(void *ctx)
 {
 	struct op *op = ctx;
 
@@ -153,7 +150,7 @@ static void give_up_shim(void *ctx)
 	op->shim = NULL;
 }
 
-static int make_cgroup(void *ctx, struct lg_err *err)
+int start_make_cgroup(void *ctx, struct lg_err *err)
 {
 	struct op *op = ctx;
 	struct shim *shim = op->shim;
@@ -162,7 +159,7 @@ static int make_cgroup(void *ctx, struct lg_err *err)
 
 	snprintf(name, sizeof(name), "%u", op->ct->ctid);
 	r = lg_cg_make(op->ct->d->cg, name, shim->cg_spare[0] ? shim->cg_spare : NULL,
-		       op->ct->id_base, err);
+		       op->ct->vm ? 0 : op->ct->id_base, err);
 	if (r == 0)
 		shim->cg_spare[0] = '\0';
 	return r;
@@ -176,7 +173,7 @@ static void warn_limit(const char *line, void *arg)
 }
 
 /* A new cgroup has no limits: only those that say something are written. */
-static int set_limits(struct op *op, struct limits *limits, struct lg_err *err)
+int start_set_limits(struct op *op, struct limits *limits, struct lg_err *err)
 {
 	int r = limits_find_disks(op->ct, limits, err);
 
@@ -188,7 +185,7 @@ static int set_limits(struct op *op, struct limits *limits, struct lg_err *err)
 }
 
 /* What the OOM killer is asked to spare is no reason not to start. */
-static int read_limits(struct op *op, struct limits *limits, struct lg_err *err)
+int start_read_limits(struct op *op, struct limits *limits, struct lg_err *err)
 {
 	struct lg_err why = { 0 };
 	int r = limits_of(op->ct->conf, limits, err);
@@ -264,16 +261,14 @@ static int clone_init(void *ctx, struct lg_err *err)
 	if (op->restore)
 		r = prepare_network(op, err);
 	if (r == 0)
-		r = read_limits(op, &limits, err);
+		r = start_read_limits(op, &limits, err);
 	if (r == 0)
 		r = send_start(op, err);
 	/* While the shim works; init is let go later. */
 	if (r == 0)
-		r = set_limits(op, &limits, err);
+		r = start_set_limits(op, &limits, err);
 	return r < 0 ? r : LG_STEP_WAIT;
 }
-
-static void detach_network(void *ctx);
 
 static void kill_init(void *ctx)
 {
@@ -281,7 +276,7 @@ static void kill_init(void *ctx)
 	char name[16];
 
 	if (op->restore)
-		detach_network(op);
+		start_detach_network(op);
 	snprintf(name, sizeof(name), "%u", op->ct->ctid);
 	lg_cg_kill(op->ct->d->cg, name, NULL);
 }
@@ -303,7 +298,7 @@ static int attach_network(void *ctx, struct lg_err *err)
 	return r;
 }
 
-static void detach_network(void *ctx)
+void start_detach_network(void *ctx)
 {
 	struct op *op = ctx;
 	char name[16];
@@ -312,7 +307,7 @@ static void detach_network(void *ctx)
 	lg_net_detach(op->ct->d->net, name);
 }
 
-static int release_init(void *ctx, struct lg_err *err)
+int start_release(void *ctx, struct lg_err *err)
 {
 	struct op *op = ctx;
 	struct lg_msg m;
@@ -331,7 +326,7 @@ static int release_init(void *ctx, struct lg_err *err)
 	return r < 0 ? lg_fail(err, r, "speak to the shim") : LG_STEP_WAIT;
 }
 
-static int write_result(void *ctx, struct lg_err *err)
+int start_write_result(void *ctx, struct lg_err *err)
 {
 	struct op *op = ctx;
 
@@ -340,19 +335,19 @@ static int write_result(void *ctx, struct lg_err *err)
 }
 
 static const struct lg_step steps[] = {
-	{ "check its configuration", check_conf, NULL },
-	{ "umount its root", umount_first, NULL },
-	{ "write the intent", write_intent, forget_intent },
-	{ "take a range of ids", take_ids, NULL },
-	{ "wait for its layer", wait_for_layer, NULL },
+	{ "check its configuration", start_check_conf, NULL },
+	{ "umount its root", start_umount_first, NULL },
+	{ "write the intent", start_write_intent, start_forget_intent },
+	{ "take a range of ids", start_take_ids, NULL },
+	{ "wait for its layer", start_wait_for_layer, NULL },
 	{ "copy its template", shift_layer, NULL },
 	{ "make its plain folders", make_folders, NULL },
-	{ "take a shim", take_shim, give_up_shim },
-	{ "make its cgroup", make_cgroup, NULL /* swept when the shim has ended */ },
+	{ "take a shim", start_take_shim, start_give_up_shim },
+	{ "make its cgroup", start_make_cgroup, NULL /* swept when the shim has ended */ },
 	{ "make init and set its limits", clone_init, kill_init },
-	{ "attach its network", attach_network, detach_network },
-	{ "start init", release_init, NULL },
-	{ "write the result", write_result, NULL },
+	{ "attach its network", attach_network, start_detach_network },
+	{ "start init", start_release, NULL },
+	{ "write the result", start_write_result, NULL },
 };
 
 static void started(struct op *op);
@@ -422,102 +417,9 @@ static int start_timed_out(sd_event_source *s, uint64_t usec, void *arg)
 	if (!op->err.code && op->ct->old_shim)
 		layer_is_late(op);
 	else if (!op->err.code)
-		lg_refuse(&op->err, -ETIMEDOUT, 0, "no answer from the shim within %u s", time_of(op));
+		lg_refuse(&op->err, -ETIMEDOUT, 0, "no answer from the shim within %u s", op->allowed_s);
 	start_event(op);
 	return 0;
-}
-
-/* ---- --wait: the guest's init says itself that it is up ---- */
-
-static json_t *answer(struct op *op)
-{
-	struct op *held = op->ct->op;
-	json_t *instance;
-
-	op->ct->op = NULL;	/* it is not busy any more when the answer arrives */
-	instance = instance_json(op->ct, false, false);
-	op->ct->op = held;
-	return json_pack("{s:o}", "instance", instance);
-}
-
-static void wait_over(struct op *op, int status)
-{
-	struct lg_err err = { 0 };
-
-	/* systemctl is-system-running: 0 running, 1 degraded (some unit failed, but it is up). */
-	if (WIFEXITED(status) && WEXITSTATUS(status) <= 1) {
-		op_end(op, answer(op));
-		return;
-	}
-	lg_refuse(&err, -ETIMEDOUT, LG_EXIT_WAIT_FAILED,
-		  "%s was started, but its init did not say that it is up (status %d): see `lodge "
-		  "console %u`", instance_label(op->ct), status, op->ct->ctid);
-	op_fail(op, &err);
-}
-
-static int on_wait_message(sd_event_source *s, int fd, uint32_t revents, void *arg)
-{
-	struct op *op = arg;
-	struct lg_msg m;
-	int r = lg_msg_recv(fd, &m), status = 255 << 8;
-
-	(void)s;
-	(void)revents;
-	if (r == -EAGAIN)
-		return 0;
-	if (r == 1) {
-		lg_msg_drop_fds(&m);
-		if (m.kind == LG_P_BEGUN)
-			return 0;
-		if (m.kind == LG_P_ENDED)
-			status = (int)lg_msg_get_u64(&m, "status", 255 << 8);
-	}
-	wait_over(op, status);
-	return 0;
-}
-
-static int wait_timed_out(sd_event_source *s, uint64_t usec, void *arg)
-{
-	(void)s;
-	(void)usec;
-	wait_over(arg, 255 << 8);
-	return 0;
-}
-
-static int wait_for_systemd(struct op *op, struct lg_err *err)
-{
-	/* Early in the boot systemctl cannot yet speak to its manager: it is asked again. */
-	static const char *const argv[] = {
-		"/bin/sh", "-c",
-		"n=0; while [ $n -lt 600 ]; do"
-		" s=$(systemctl is-system-running --wait 2>/dev/null);"
-		" case $s in running) exit 0;; degraded|maintenance) exit 1;; stopping) exit 3;; esac;"
-		" n=$((n+1)); sleep 0.1; done; exit 2",
-	};
-	lg_autoclose int null = open("/dev/null", O_RDWR | O_CLOEXEC), theirs = -1;
-	int pair[2], r;
-	struct lg_msg m;
-
-	if (null < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return lg_fail(err, -errno, "socketpair");
-	op->wait_sock = pair[0];
-	theirs = pair[1];
-	fcntl(op->wait_sock, F_SETFL, O_NONBLOCK);
-	lg_msg_init(&m, LG_P_EXEC);
-	for (size_t i = 0; i < ARRAY_SIZE(argv); i++)
-		lg_msg_put(&m, "arg", argv[i]);
-	lg_msg_put(&m, "tty", "0");
-	lg_msg_put_fd(&m, theirs);
-	for (int i = 0; i < 3; i++)
-		lg_msg_put_fd(&m, null);
-	r = lg_msg_send(op->ct->shim->sock, &m);
-	if (r < 0)
-		return lg_fail(err, r, "speak to the shim");
-	r = sd_event_add_io(op->ct->d->event, &op->wait_io, op->wait_sock, EPOLLIN, on_wait_message,
-			    op);
-	if (r >= 0)
-		r = op_timer(op, op->wait_s ? op->wait_s : WAIT_TIMEOUT_S, wait_timed_out);
-	return r < 0 ? lg_fail(err, r, "wait for its init") : 0;
 }
 
 static void started(struct op *op)
@@ -532,16 +434,17 @@ static void started(struct op *op)
 	emit_event(ct->d, op->restore ? "resumed" : "started", ct, NULL);
 	checkpoint_remove(ct);
 	if (!op->wait || op->template.init_kind != LG_INIT_SYSTEMD) {
-		op_end(op, answer(op));
+		op_end(op, start_answer(op));
 		return;
 	}
 	op_progress(op, "waiting for its systemd");
-	if (wait_for_systemd(op, &err) < 0)
+	if (start_wait(op, &err) < 0)
 		op_fail(op, &err);
 }
 
 void start_allow_time(struct op *op, uint64_t seconds)
 {
+	op->allowed_s = (unsigned int)seconds;
 	op_timer(op, seconds, start_timed_out);
 }
 
@@ -558,11 +461,16 @@ void start_begin(struct op *op)
 		op_fail(op, &err);
 		return;
 	}
-	lg_run_init(&op->run, steps, ARRAY_SIZE(steps), op);
+	if (op->ct->vm && start_vm_init(op, &err) < 0) {
+		op_fail(op, &err);
+		return;
+	}
+	if (!op->ct->vm)
+		lg_run_init(&op->run, steps, ARRAY_SIZE(steps), op);
 	op->run.on_done = lg_trace;
 	op->run.fail_at = d->fail_step;
 	op->run.crash_at = d->crash_step;
-	op_timer(op, time_of(op), start_timed_out);
+	start_allow_time(op, time_of(op));
 	start_event(op);
 }
 

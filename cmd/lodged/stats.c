@@ -6,6 +6,7 @@
 
 #include "cmd/lodged/limits.h"
 #include "cmd/lodged/look.h"
+#include "cmd/lodged/vm.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/parse.h"
@@ -91,7 +92,7 @@ static void set_limits(json_t *obj, const struct instance *ct)
 {
 	struct limits has;
 
-	if (limits_of(ct->conf, &has, NULL) < 0)
+	if (limits_of_running(ct, ct->conf, &has, NULL) < 0)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
 		if (has.set.value[limits[i].id] != LG_UNLIMITED)
@@ -105,9 +106,12 @@ static json_t *stats_json(const struct instance *ct, const struct look *look)
 	set_number(obj, "ctid", ct->ctid);
 	if (ct->name[0])
 		json_object_set_new_nocheck(obj, "name", lg_varlink_text(ct->name));
+	json_object_set_new_nocheck(obj, "kind", json_string(ct->vm ? "vm" : "container"));
 	set_number(obj, "started_at", (uint64_t)ct->started_at);
 	set_number(obj, "at_us", look->at_us);
 	set_numbers(obj, &look->use, uses, ARRAY_SIZE(uses));
+	if (ct->vm)
+		vm_usage_add_stats(ct, look->use.memory_bytes, obj);
 	if (look->has_net)
 		set_numbers(obj, &look->net, nets, ARRAY_SIZE(nets));
 	set_limits(obj, ct);
@@ -154,7 +158,7 @@ void api_stats(struct lg_vcall *call, const json_t *params, void *ctx)
 	struct looks looks;
 	json_t *list;
 
-	if (!all_known(call, d, ids))
+	if (!all_known(call, d, ids) || vm_usage_first(d, ids, call, params, api_stats))
 		return;
 	if (look_all(d, ids, LG_CG_LIGHT, &looks, &err) < 0) {
 		lg_vcall_fail(call, &err);

@@ -22,6 +22,7 @@
 #include "cmd/lodged/account.h"
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/suspend.h"
+#include "cmd/lodged/vm.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -37,6 +38,7 @@
 #define SWEEP_SLOW_US 1000000u	/* from then on */
 #define KILL_TIMEOUT_S 10u
 #define ASK_US 200000u
+#define ASK_VM_US 2000000u
 #define ASK_ANYWAY 5u		/* each so many looks a signal is sent to an init without handler */
 
 static void cg_name(const struct instance *ct, char buf[16])
@@ -87,11 +89,13 @@ static void describe_exit(struct instance *ct, bool known, int status)
 		snprintf(ct->last_exit, sizeof(ct->last_exit), "rebooted");
 	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGINT)
 		snprintf(ct->last_exit, sizeof(ct->last_exit), "powered off");
+	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV && ct->vm)
+		snprintf(ct->last_exit, sizeof(ct->last_exit), "its kernel panicked");
 	else if (WIFSIGNALED(status))
-		snprintf(ct->last_exit, sizeof(ct->last_exit), "init killed by signal %d",
+		snprintf(ct->last_exit, sizeof(ct->last_exit), "%s killed by signal %d", ct->vm ? "QEMU" : "init",
 			 WTERMSIG(status));
 	else
-		snprintf(ct->last_exit, sizeof(ct->last_exit), "init ended with status %d",
+		snprintf(ct->last_exit, sizeof(ct->last_exit), "%s ended with status %d", ct->vm ? "QEMU" : "init",
 			 WEXITSTATUS(status));
 }
 
@@ -198,6 +202,7 @@ void instance_gone(struct instance *ct)
 	/* While its cgroups still have its name. */
 	if (was_running)
 		account_close(ct);
+	vm_asks_drop(ct);
 	if (known) {
 		shim_retire(shim);
 	} else if (shim) {
@@ -223,6 +228,8 @@ void instance_gone(struct instance *ct)
 	}
 	ct->suspending = false;
 	ct->moving = false;
+	if (ct->vm_usage)
+		ct->vm_usage->at_us = 0;
 	/* Whatever is left in there (its shim was killed) goes too. */
 	sweep_cgroup(ct);
 }
@@ -289,6 +296,19 @@ static bool has_handler(pid_t pid, int sig)
 
 static int ask_again(sd_event_source *s, uint64_t usec, void *arg);
 
+/* Nobody here sees whether the guest's init has a handler: it is asked until it goes. */
+static void ask_vm_to_stop(struct op *op)
+{
+	struct instance *ct = op->ct;
+	struct lg_msg m;
+
+	lg_msg_init(&m, LG_P_SIGNAL);
+	lg_msg_put_u64(&m, "sig", (uint64_t)op->template.stop_signal);
+	if (ct->shim)
+		lg_msg_send(ct->shim->sock, &m);
+	sd_event_add_time_relative(ct->d->event, &op->wait_io, CLOCK_MONOTONIC, ASK_VM_US, 0, ask_again, op);
+}
+
 /*
  * A signal that PID 1 has no handler for is lost, so it is sent when there is one. An init that waits for its
  * signals in sigtimedwait() without blocking them never shows a handler: it is sent one now and then all
@@ -300,6 +320,10 @@ static void ask_to_stop(struct op *op)
 	int sig = op->template.stop_signal;
 	bool heard;
 
+	if (ct->vm) {
+		ask_vm_to_stop(op);
+		return;
+	}
 	if (!lg_proc_is(ct->init_pid, ct->init_start))
 		return;
 	heard = has_handler(ct->init_pid, sig);
@@ -402,6 +426,7 @@ static struct op *stop_op(struct lg_vcall *call, const json_t *params, void *ctx
 void api_stop(struct lg_vcall *call, const json_t *params, void *ctx)
 {
 	struct op *op = stop_op(call, params, ctx, "stop");
+	struct lg_err err = { 0 };
 
 	if (!op)
 		return;
@@ -411,7 +436,11 @@ void api_stop(struct lg_vcall *call, const json_t *params, void *ctx)
 		return;
 	}
 	op->host_down = lg_json_bool(params, "host_down", false);
-	if (!op->fast && means_suspend(op->ct, params)) {
+	if (lg_json_str(params, "mode") && means_suspend(op->ct, params) && vm_refuse(op->ct, "suspend", LG_EXIT_CHKPNT, &err) < 0) {
+		op_fail(op, &err);
+		return;
+	}
+	if (!op->fast && !op->ct->vm && means_suspend(op->ct, params)) {
 		op->verb = "suspend";
 		op->as_stop = true;
 		suspend_begin(op);

@@ -21,6 +21,7 @@
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/migrate.h"
 #include "cmd/lodged/suspend.h"
+#include "cmd/lodged/vm.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -382,7 +383,10 @@ static int check_moving(const struct instance *ct, struct lg_err *err)
 static int may_suspend(const struct instance *ct, const char *file, struct lg_err *err)
 {
 	bool moves = file && ct->state == STATE_SUSPENDED && !ct->op;
-	int r = moves ? check_moving(ct, err) : state_allows(ct, VERB_SUSPEND, err);
+	int r = vm_refuse(ct, "suspend", LG_EXIT_CHKPNT, err);
+
+	if (r == 0)
+		r = moves ? check_moving(ct, err) : state_allows(ct, VERB_SUSPEND, err);
 
 	if (r == 0 && file && dumpfile_check(ct->d, file, err) < 0) {
 		r = lg_within(err, err->code, "suspend %s", instance_label(ct));

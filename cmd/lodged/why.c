@@ -17,6 +17,7 @@
 
 #include "cmd/lodged/criu.h"
 #include "cmd/lodged/limits.h"
+#include "cmd/lodged/vm.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/file.h"
@@ -161,6 +162,17 @@ static void gather_others(const struct why *why, const struct looks *looks, stru
 		why_users_add(&f->others[WHY_CPU], &user);
 }
 
+static void gather_guest(const struct instance *ct, struct why_facts *f)
+{
+	const struct vm_usage *u = ct->vm ? vm_usage_of(ct) : NULL;
+
+	f->emulated = ct->vm && !ct->vm_run.kvm;
+	if (!u || u->memory_total == UINT64_MAX || u->memory_available == UINT64_MAX)
+		return;
+	f->guest_memory = u->memory_total;
+	f->guest_available = u->memory_available;
+}
+
 /* Return: false when it does not run any more. */
 static bool gather(struct why *why, struct instance *ct, const struct looks *looks)
 {
@@ -178,9 +190,10 @@ static bool gather(struct why *why, struct instance *ct, const struct looks *loo
 	f->net_before = was->net;
 	f->net = now->net;
 	f->own_disk = now->disk;
+	gather_guest(ct, f);
 	for (size_t i = 0; i < LG_LIMIT_COUNT_; i++)
 		f->limits.value[i] = LG_UNLIMITED;
-	if (limits_of(ct->conf, &limits, NULL) == 0)
+	if (limits_of_running(ct, ct->conf, &limits, NULL) == 0)
 		f->limits = limits.set;
 	gather_host(ct, f);
 	gather_account(ct, f);
@@ -326,6 +339,7 @@ void api_why(struct lg_vcall *call, const json_t *params, void *ctx)
 	struct daemon *d = ctx;
 	struct instance *ct = api_instance(call, params, d);
 	int64_t ms = lg_json_int(params, "sample_ms", SAMPLE_MS);
+	lg_autojson json_t *ids = NULL;
 	struct lg_err err = { 0 };
 	struct why *why;
 
@@ -335,6 +349,9 @@ void api_why(struct lg_vcall *call, const json_t *params, void *ctx)
 		answer_stopped(call, ct);
 		return;
 	}
+	ids = json_pack("[O]", json_object_get(params, "id"));
+	if (vm_usage_first(d, ids, call, params, api_why))
+		return;
 	ms = ms < 10 ? 10 : ms > SAMPLE_MS_MAX ? SAMPLE_MS_MAX : ms;
 	why = calloc(1, sizeof(*why));
 	if (!why) {

@@ -52,6 +52,8 @@ struct why_facts {
 	uint64_t disk_bytes, disk_free_bytes;		/* the file system that has its files */
 	uint64_t disk_inodes, disk_free_inodes;
 	struct lg_fs_usage own_disk;	/* LG_UNLIMITED: without limit */
+	bool emulated;					/* a VM without KVM */
+	uint64_t guest_memory, guest_available;		/* of a VM, as its guest says; 0: not a VM, or not known */
 	struct why_users others[WHY_WHAT_COUNT_];
 };
 

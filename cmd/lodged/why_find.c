@@ -217,6 +217,25 @@ static void find_memory(const struct why_facts *f, struct why_report *r)
 	advise(new, "lodge set %s --%s SIZE gives it more", f->id, full ? "memory" : "memory-high");
 }
 
+/* What only the guest's own kernel knows. */
+static void find_guest(const struct why_facts *f, struct why_report *r)
+{
+	struct why_finding *new;
+	char left[16], has[16];
+
+	if (f->guest_memory && f->guest_available < f->guest_memory / 100 * (100 - FULL)) {
+		new = add(r, "memory", 600);
+		size_text(f->guest_available, left);
+		size_text(f->guest_memory, has);
+		tell(new, "Inside, its memory is full: %s of %s are left.", left, has);
+		advise(new, "lodge set %s --memory SIZE gives it more, above what it was started with at its next start", f->id);
+	}
+	if (f->emulated && per_second(f, f->now.cpu_us, f->before.cpu_us) / 10000 >= 50) {
+		new = add(r, "cpu", 100);
+		tell(new, "It is a VM on a host without KVM: each of its instructions is emulated.");
+	}
+}
+
 static void find_swap(const struct why_facts *f, struct why_report *r)
 {
 	uint64_t limit = f->limits.value[LG_LIMIT_SWAP];
@@ -415,7 +434,7 @@ static void describe(const struct why_facts *f, char *buf, size_t size)
 void why_find(const struct why_facts *facts, struct why_report *ret)
 {
 	static void (*const finders[])(const struct why_facts *f, struct why_report *r) = {
-		find_kills,   find_tasks,   find_cpu_limit,  find_cpu_wait, find_memory,
+		find_kills,   find_tasks,   find_cpu_limit,  find_cpu_wait, find_memory, find_guest,
 		find_swap,    find_io,	    find_own_disk, find_disk_space, find_network, find_host_memory,
 	};
 

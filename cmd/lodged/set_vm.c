@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * What changes of a running VM the guest has to be told. The host's part (its cgroup, its pins, the file of its disk) is applied like
+ * a container's, and is what counts; the conf file is written then. Only after that is the guest asked, all at once, and the call is
+ * answered when it has answered. What it does not do becomes a warning: it has it from its next start on.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/lodged/change.h"
+#include "cmd/lodged/vm.h"
+#include "lib/cleanup.h"
+#include "lib/exit.h"
+#include "storage/disk.h"
+
+#define ANSWER_S 10u
+
+enum { WISH_MEMORY, WISH_CPUS, WISH_DISK, WISH_ADDRS, WISH_HOSTNAME, WISH_COUNT_ };
+
+/* One that is told: what it says, and of which setting it is. */
+static const struct {
+	const char *setting, *what;
+} wishes[WISH_COUNT_] = {
+	[WISH_MEMORY] = { "memory", "balloon" },
+	[WISH_CPUS] = { "cpus", "vcpus" },
+	[WISH_DISK] = { "disk", "disk" },
+	[WISH_ADDRS] = { "ip", "addrs" },
+	[WISH_HOSTNAME] = { "hostname", "hostname" },
+};
+
+static bool runs(const struct change *c)
+{
+	return c->ct->vm && change_runs(c);
+}
+
+/* ---- the changed conf ---- */
+
+static int check(struct change *c, struct lg_err *err)
+{
+	return c->ct->vm ? vm_check_conf(c->conf, err) : 0;
+}
+
+static void remove_word(json_t *list, const char *word)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+		if (strcmp(json_string_value(item), word) == 0) {
+			json_array_remove(list, i);
+			return;
+		}
+}
+
+/* More than it was started with it can have when it starts. */
+static void at_next_start(struct change *c, const char *setting, json_t *line)
+{
+	remove_word(c->applied, setting);
+	json_array_append_new(c->needs_restart, json_string(setting));
+	json_array_append_new(c->warnings, line);
+}
+
+static void plan_memory(struct change *c)
+{
+	uint64_t wanted = 0;
+	char now[16], then[16];
+
+	if (change_keeps(c, "PHYSPAGES") || lg_vm_memory(c->conf, &wanted, NULL) < 0)
+		return;
+	c->wishes |= 1u << WISH_MEMORY;
+	if (wanted <= c->ct->vm_run.memory)
+		return;
+	lg_format_size(wanted, then);
+	lg_format_size(c->ct->vm_run.memory, now);
+	at_next_start(c, "memory", json_sprintf("memory: %s from the next start on; until then the %s that it was started with", then,
+						now));
+}
+
+static void plan_cpus(struct change *c)
+{
+	unsigned int wanted = 0, has = c->ct->vm_run.vcpus;
+
+	if (change_keeps(c, "CPULIMIT") || lg_vm_cpus(c->conf, &wanted, NULL) < 0)
+		return;
+	c->wishes |= 1u << WISH_CPUS;
+	if (wanted > has)
+		at_next_start(c, "cpus", json_sprintf("cpus: %u from the next start on; until then the %u that it was started with",
+						      wanted, has));
+}
+
+static int apply(struct change *c, struct lg_err *err)
+{
+	(void)err;
+	if (!runs(c))
+		return 0;
+	plan_memory(c);
+	plan_cpus(c);
+	if (!change_keeps(c, "IP_ADDRESS"))
+		c->wishes |= 1u << WISH_ADDRS;
+	if (!change_keeps(c, "HOSTNAME") && lg_conf_get(c->conf, "HOSTNAME"))
+		c->wishes |= 1u << WISH_HOSTNAME;
+	return 0;
+}
+
+const struct applier apply_vm = { check, apply, NULL };
+
+void change_vm_disk(struct change *c)
+{
+	c->wishes |= 1u << WISH_DISK;
+}
+
+/* ---- telling the guest ---- */
+
+struct telling {
+	struct change c;		/* its lists are held */
+	struct daemon *d;
+	uint32_t ctid;
+	struct lg_vcall *call;
+	void (*then)(struct lg_vcall *call, struct change *c);
+	unsigned int open;
+};
+
+struct told {
+	struct telling *t;
+	unsigned int wish;
+};
+
+static void fill(const struct instance *ct, unsigned int wish, struct lg_msg *m)
+{
+	struct lg_disk_limit limit = { 0 };
+	uint64_t memory = 0;
+	unsigned int cpus = 0;
+
+	vm_ask_begin(m, wishes[wish].what);
+	if (wish == WISH_MEMORY && lg_vm_memory(ct->conf, &memory, NULL) == 0)
+		lg_msg_put_u64(m, "memory", memory < ct->vm_run.memory ? memory : ct->vm_run.memory);
+	if (wish == WISH_CPUS && lg_vm_cpus(ct->conf, &cpus, NULL) == 0)
+		lg_msg_put_u64(m, "vcpus", cpus < ct->vm_run.vcpus ? cpus : ct->vm_run.vcpus);
+	if (wish == WISH_DISK && disk_limit(ct->conf, &limit, NULL) == 0) {
+		lg_msg_put(m, "role", "layer");
+		lg_msg_put_u64(m, "bytes", lg_disk_round(limit.bytes));
+	}
+	if (wish == WISH_ADDRS)
+		spec_vm_put_addrs(ct, ct->conf, m);
+	if (wish == WISH_HOSTNAME)
+		lg_msg_put(m, "hostname", lg_conf_get(ct->conf, "HOSTNAME"));
+}
+
+static void all_told(struct telling *t)
+{
+	struct change *c = &t->c;
+	struct lg_err err = { 0 };
+
+	c->ct = instance_by_ctid(t->d, t->ctid);
+	if (c->ct) {
+		t->then(t->call, c);
+	} else {
+		lg_refuse(&err, -ENOENT, LG_EXIT_NO_CONF, "%u was destroyed meanwhile", t->ctid);
+		lg_vcall_fail(t->call, &err);
+	}
+	json_decref(c->applied);
+	json_decref(c->needs_restart);
+	json_decref(c->warnings);
+	lg_vcall_unref(t->call);
+	free(t);
+}
+
+static void failed(struct telling *t, unsigned int wish, const struct lg_err *err)
+{
+	remove_word(t->c.applied, wishes[wish].setting);
+	remove_word(t->c.needs_restart, wishes[wish].setting);
+	json_array_append_new(t->c.needs_restart, json_string(wishes[wish].setting));
+	json_array_append_new(t->c.warnings, json_sprintf("%s: not inside yet: %s", wishes[wish].setting, err->msg));
+}
+
+static void answered(const struct lg_msg *m, const struct lg_err *err, void *arg)
+{
+	struct told *told = arg;
+	struct telling *t = told->t;
+
+	if (!m)
+		failed(t, told->wish, err);
+	free(told);
+	if (--t->open == 0)
+		all_told(t);
+}
+
+static void tell(struct telling *t, struct instance *ct, unsigned int wish)
+{
+	struct told *told = calloc(1, sizeof(*told));
+	struct lg_err err = { 0 };
+	struct lg_msg m;
+
+	if (!told) {
+		lg_fail(&err, -ENOMEM, "ask the machine");
+		failed(t, wish, &err);
+		return;
+	}
+	*told = (struct told){ t, wish };
+	fill(ct, wish, &m);
+	if (vm_ask(ct, &m, ANSWER_S, answered, told, &err) == 0) {
+		t->open++;
+		return;
+	}
+	free(told);
+	failed(t, wish, &err);
+}
+
+bool change_vm_tell(struct change *c, struct lg_vcall *call, void (*then)(struct lg_vcall *call, struct change *c))
+{
+	struct telling *t;
+
+	if (!c->wishes || !runs(c))
+		return false;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return false;
+	*t = (struct telling){ .c = *c, .d = c->ct->d, .ctid = c->ct->ctid, .call = lg_vcall_ref(call), .then = then, .open = 1 };
+	t->c.conf = NULL;
+	json_incref(c->applied);
+	json_incref(c->needs_restart);
+	json_incref(c->warnings);
+	for (unsigned int i = 0; i < WISH_COUNT_; i++)
+		if (c->wishes & (1u << i))
+			tell(t, c->ct, i);
+	if (--t->open == 0)
+		all_told(t);
+	return true;
+}

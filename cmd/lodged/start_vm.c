@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * How a VM's start goes: the same table as a container's, with other steps in the middle. What it boots from is made first where it
+ * is not there. The spare shim becomes lodge-vm, which starts QEMU with everything as a descriptor and its processors stopped, and
+ * lets them run at GO. From there on the guest has a say, and the shim's watchdog an eye on it: a boot that hangs ends with FAILED
+ * and the stage that it hung at.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cmd/lodged/start.h"
+#include "cmd/lodged/vm.h"
+#include "ct/proto.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "lib/settings.h"
+
+#define MAKE_TIMEOUT_S 1800u	/* a base disk of a large template */
+#define MACHINE_TIMEOUT_S 60u	/* until QEMU is there */
+#define BOOT_KVM_S 60u
+#define BOOT_TCG_S 180u
+#define BOOT_GRACE_S 30u	/* in which the shim says why it gave up */
+#define FOR_EVER_S (UINT64_C(100) * 365 * 86400)
+
+void vm_start_free(struct vm_start *vm)
+{
+	if (vm)
+		lg_close(vm->tap);
+	free(vm);
+}
+
+/* ---- what it is, and what it boots from ---- */
+
+static int check_vm(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+	struct instance *ct = op->ct;
+	struct vm_run *run = &ct->vm_run;
+	uint64_t boot = 0;
+	int r = start_check_conf(op, err);
+
+	if (r == 0)
+		r = vm_check_host(ct->d, err);
+	if (r < 0)
+		return r;
+	*run = (struct vm_run){ .kvm = lg_kvm_usable(NULL) };
+	snprintf(run->machine, sizeof(run->machine), VM_MACHINE);
+	r = lg_vm_memory(ct->conf, &run->memory, err);
+	if (r == 0)
+		r = lg_vm_cpus(ct->conf, &run->vcpus, err);
+	if (r == 0)
+		r = lg_setting_value(ct->conf, "boot-timeout", run->kvm ? BOOT_KVM_S : BOOT_TCG_S, &boot, err);
+	op->vm->watchdog_s = boot > UINT32_MAX / 2 ? UINT32_MAX / 2 : (unsigned int)boot;
+	return r;
+}
+
+struct making {
+	struct daemon *d;
+	uint32_t ctid;
+};
+
+/* The start may have run out of time meanwhile. */
+static struct op *op_of(const struct making *m)
+{
+	struct instance *ct = instance_by_ctid(m->d, m->ctid);
+
+	return ct && ct->op && ct->op->vm && ct->op->vm->making ? ct->op : NULL;
+}
+
+static void on_line(const char *line, void *arg)
+{
+	struct op *op = op_of(arg);
+
+	if (op)
+		op_progress(op, "%s", line);
+}
+
+static void made(int r, const struct lg_err *err, void *arg)
+{
+	struct op *op = op_of(arg);
+
+	free(arg);
+	if (!op)
+		return;
+	op->vm->making = false;
+	if (r < 0 && !op->err.code)
+		op->err = *err;
+	start_event(op);
+}
+
+static int run_job(struct op *op, const struct vm_job *job, struct lg_err *err)
+{
+	struct making *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m)
+		return lg_fail(err, -ENOMEM, "make what it boots from");
+	*m = (struct making){ op->ct->d, op->ct->ctid };
+	r = worker_run(op->ct->d, job->argv, on_line, made, m, err);
+	if (r < 0)
+		free(m);
+	else
+		start_allow_time(op, MAKE_TIMEOUT_S);
+	op->vm->making = r == 0;
+	return r < 0 ? r : LG_STEP_WAIT;
+}
+
+static int make_files(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+	struct vm_job job;
+	int r;
+
+	if (op->err.code) {
+		*err = op->err;
+		return err->code;
+	}
+	if (op->vm->making)
+		return LG_STEP_WAIT;
+	r = vm_files_find(op->ct->d, op->ct->conf, &op->template, &op->vm->files, &job, err);
+	if (r == 1)
+		return run_job(op, &job, err);
+	if (r == 0) {
+		snprintf(op->ct->vm_run.kernel, sizeof(op->ct->vm_run.kernel), "%s", op->vm->files.kernel.version);
+		start_allow_time(op, MACHINE_TIMEOUT_S);
+	}
+	return r;
+}
+
+/* ---- its link ---- */
+
+static int make_tap(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+	struct lg_addr addrs[IPS_MAX];
+	struct lg_net_if ifc;
+
+	instance_net_if(op->ct, &ifc, addrs);
+	return lg_net_tap(op->ct->d->net, &ifc, op->ct->id_base, &op->vm->tap, err);
+}
+
+static void remove_tap(void *ctx)
+{
+	struct op *op = ctx;
+
+	op->vm->tap = lg_close(op->vm->tap);
+	start_detach_network(op);
+}
+
+/* ---- QEMU ---- */
+
+static int become(struct op *op, struct lg_err *err)
+{
+	struct lg_msg m;
+	char path[300];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/lodge-vm", op->ct->d->libexec);
+	lg_msg_init(&m, LG_P_BECOME);
+	lg_msg_put(&m, "program", path);
+	r = lg_msg_send(op->shim->sock, &m);
+	return r < 0 ? lg_fail(err, r, "speak to the shim") : 0;
+}
+
+static int send_start(struct op *op, struct lg_err *err)
+{
+	int fds[VM_SPEC_FDS], r;
+	struct lg_msg m;
+
+	for (size_t i = 0; i < VM_SPEC_FDS; i++)
+		fds[i] = -1;
+	r = spec_vm_make(op, &m, fds, err);
+	if (r == 0)
+		r = become(op, err);
+	if (r == 0 && (r = lg_msg_send(op->shim->sock, &m)) < 0)
+		lg_fail(err, r, "speak to the shim");
+	for (size_t i = 0; i < VM_SPEC_FDS; i++)
+		lg_close(fds[i]);
+	/* QEMU's alone from here on: it goes with it. */
+	op->vm->tap = lg_close(op->vm->tap);
+	return r;
+}
+
+static int make_machine(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+	struct limits limits;
+	int r;
+
+	if (op->err.code) {
+		*err = op->err;
+		return err->code;
+	}
+	if (op->made) {
+		op->netns_fd = lg_close(op->netns_fd);
+		return 0;
+	}
+	r = start_read_limits(op, &limits, err);
+	/* From here on a daemon that comes after this one may find it running. */
+	if (r == 0)
+		r = runtime_save(op->ct, "start", err);
+	if (r == 0)
+		r = send_start(op, err);
+	if (r == 0)
+		r = start_set_limits(op, &limits, err);
+	return r < 0 ? r : LG_STEP_WAIT;
+}
+
+static void kill_machine(void *ctx)
+{
+	struct op *op = ctx;
+	char name[16];
+
+	snprintf(name, sizeof(name), "%u", op->ct->ctid);
+	lg_cg_kill(op->ct->d->cg, name, NULL);
+}
+
+static int release(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+
+	if (!op->running && !op->err.code)
+		start_allow_time(op, op->vm->watchdog_s ? op->vm->watchdog_s + BOOT_GRACE_S : FOR_EVER_S);
+	return start_release(op, err);
+}
+
+static const struct lg_step steps[] = {
+	{ "check its configuration", check_vm, NULL },
+	{ "make what it boots from", make_files, NULL },
+	{ "umount its root", start_umount_first, NULL },
+	{ "write the intent", start_write_intent, start_forget_intent },
+	{ "take a range of ids", start_take_ids, NULL },
+	{ "wait for its layer", start_wait_for_layer, NULL },
+	{ "take a shim", start_take_shim, start_give_up_shim },
+	{ "make its cgroup", start_make_cgroup, NULL /* swept when the shim has ended */ },
+	{ "make its link", make_tap, remove_tap },
+	{ "start QEMU and set its limits", make_machine, kill_machine },
+	{ "boot it", release, NULL },
+	{ "write the result", start_write_result, NULL },
+};
+
+static void warn_accel(struct op *op)
+{
+	json_t *line = vm_accel_warning(), *list;
+
+	if (!line)
+		return;
+	if (!op->answer)
+		op->answer = json_object();
+	list = json_object_get(op->answer, "warnings");
+	if (!list)
+		json_object_set_new(op->answer, "warnings", list = json_array());
+	json_array_append_new(list, line);
+}
+
+int start_vm_init(struct op *op, struct lg_err *err)
+{
+	op->vm = calloc(1, sizeof(*op->vm));
+	if (!op->vm)
+		return lg_fail(err, -ENOMEM, "start %s", instance_label(op->ct));
+	op->vm->tap = -1;
+	if (op->call)
+		warn_accel(op);
+	lg_run_init(&op->run, steps, ARRAY_SIZE(steps), op);
+	return 0;
+}

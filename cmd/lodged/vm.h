@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LODGED_VM_H
+#define LODGED_VM_H
+
+/* What is different about microVMs; lib/kind.h has what their settings mean. */
+
+#include "cmd/lodged/lodged.h"
+#include "lib/kind.h"
+#include "vm/boot.h"
+#include "vm/start.h"
+
+#define VM_MACHINE "microvm"
+
+/* ---- vm_files.c: what a VM boots from ---- */
+
+struct vm_files {
+	struct lg_vm_kernel kernel;
+	char base[LG_VM_PATH];
+};
+
+/* What the worker is to make; strings of its own. */
+struct vm_job {
+	const char *argv[8];
+	char agent[300];
+	char name[65];
+};
+
+/**
+ * vm_files_find() - what a VM of @conf and the template @t boots from
+ * @job:	what makes the first part that is not there
+ *
+ * Return: 0; 1 with @job; -ENOENT where there is no kernel template.
+ */
+int vm_files_find(const struct daemon *d, const struct lg_conf *conf, const struct lg_template *t, struct vm_files *ret,
+		  struct vm_job *job, struct lg_err *err);
+
+/** vm_files_prepare() - as disk_prepare(): 1 and @call is answered later, by @again. */
+int vm_files_prepare(struct daemon *d, const struct lg_conf *conf, struct lg_vcall *call, const json_t *params,
+		     void (*again)(struct lg_vcall *call, const json_t *params, void *ctx), struct lg_err *err);
+
+/** vm_qemu() - the program; -ENOENT with a line that names its package. */
+int vm_qemu(const struct daemon *d, const char **ret, struct lg_err *err);
+
+/** vm_check_host() - can a VM be started on this host at all? */
+int vm_check_host(const struct daemon *d, struct lg_err *err);
+
+/** vm_accel_warning() - what there is to say about its speed here; NULL: nothing. */
+json_t *vm_accel_warning(void);
+
+/** vm_check_template() - -EINVAL for one that is a kernel's, and has no init. */
+int vm_check_template(const struct lg_template *t, struct lg_err *err);
+
+/** vm_check_conf() - memory, processors and disk of a new VM or a changed one. */
+int vm_check_conf(const struct lg_conf *conf, struct lg_err *err);
+
+/** vm_run_json(), vm_run_read() - what it was started as, for RUN/ct/ID.json */
+json_t *vm_run_json(const struct instance *ct);
+void vm_run_read(struct instance *ct, const json_t *run);
+
+/* ---- start_vm.c ---- */
+
+/* Of a start. */
+struct vm_start {
+	struct vm_files files;
+	int tap;
+	bool kvm;
+	bool making;		/* a worker makes its files */
+	unsigned int watchdog_s;
+};
+
+void vm_start_free(struct vm_start *vm);
+
+/* ---- spec_vm.c ---- */
+
+#define VM_SPEC_FDS 6u		/* cgroup, kernel, initrd, three disks */
+
+/** spec_vm_make() - START for its shim; @fds are the caller's to close, -1 where there is none. */
+int spec_vm_make(struct op *op, struct lg_msg *m, int fds[VM_SPEC_FDS], struct lg_err *err);
+
+/** spec_vm_put_addrs() - addr* and gateway* */
+void spec_vm_put_addrs(const struct instance *ct, const struct lg_conf *conf, struct lg_msg *m);
+
+/* ---- vm_ask.c: wishes to a running machine ---- */
+
+/** vm_answered_fn - @m: what it answered, NULL: it did not, and @err says why */
+typedef void (*vm_answered_fn)(const struct lg_msg *m, const struct lg_err *err, void *arg);
+
+/** vm_ask_begin() - a message that asks for @what; more fields may be put. */
+void vm_ask_begin(struct lg_msg *m, const char *what);
+
+/**
+ * vm_ask() - send it; @fn is called exactly once, later, also when the machine ends or does not answer within @seconds
+ * Return: 0; negative errno, and @fn is not called.
+ */
+int vm_ask(struct instance *ct, struct lg_msg *m, unsigned int seconds, vm_answered_fn fn, void *arg, struct lg_err *err);
+
+/** vm_told() - a TOLD of its shim has come. */
+void vm_told(struct instance *ct, const struct lg_msg *m);
+
+/** vm_asks_drop() - it has ended: who waits hears that. */
+void vm_asks_drop(struct instance *ct);
+
+/* ---- vm_usage.c: what guests say of themselves ---- */
+
+/* As the agent says it; UINT64_MAX: not known. */
+struct vm_usage {
+	uint64_t at_us;		/* 0: never */
+	uint64_t memory_total, memory_available, balloon;
+	uint64_t disk_total, disk_used, inodes, inodes_used;
+	uint64_t load1, load5, load15, processes, uptime_ms;
+};
+
+/**
+ * vm_usage_first() - have all running VMs (of @ids, where any are named) say what they use, before @call is answered
+ * Return: 1 and @call is answered later, by @again; 0: what is known is new enough.
+ */
+int vm_usage_first(struct daemon *d, const json_t *ids, struct lg_vcall *call, const json_t *params,
+		   void (*again)(struct lg_vcall *call, const json_t *params, void *ctx));
+
+/** vm_usage_of() - the last answer; NULL: there is none, or it is not running. */
+const struct vm_usage *vm_usage_of(const struct instance *ct);
+
+/**
+ * vm_usage_add() - overhead_bytes, balloon_bytes and what the guest says, to @obj of the API's Usage
+ * @memory_bytes:	what its cgroup holds
+ */
+void vm_usage_add(const struct instance *ct, uint64_t memory_bytes, json_t *obj);
+
+/** vm_usage_add_stats() - the same, and what only InstanceStats has. */
+void vm_usage_add_stats(const struct instance *ct, uint64_t memory_bytes, json_t *obj);
+
+/** vm_refuse() - a verb that VMs do not have: -EOPNOTSUPP with a line; 0 for a container. */
+int vm_refuse(const struct instance *ct, const char *verb, int exit_code, struct lg_err *err);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* What VMs boot from, found or made by a worker; what runs them; and what a VM's conf must say. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/lodged/vm.h"
+#include "lib/cleanup.h"
+#include "lib/exit.h"
+#include "lib/json.h"
+
+/* ---- the files ---- */
+
+static void want_base(const struct daemon *d, const struct lg_template *t, struct vm_job *job)
+{
+	snprintf(job->name, sizeof(job->name), "%s", t->name);
+	memcpy(job->argv, ((const char *[8]){ "vm-base", "--var", d->root.var, job->name }), sizeof(job->argv));
+}
+
+static void want_kernel(const struct daemon *d, const struct lg_template *kernel, struct vm_job *job)
+{
+	snprintf(job->name, sizeof(job->name), "%s", kernel->name);
+	memcpy(job->argv, ((const char *[8]){ "vm-kernel", "--var", d->root.var, "--file", job->agent, job->name }),
+	       sizeof(job->argv));
+}
+
+int vm_files_find(const struct daemon *d, const struct lg_conf *conf, const struct lg_template *t, struct vm_files *ret,
+		  struct vm_job *job, struct lg_err *err)
+{
+	const char *var = d->root.var, *wanted = lg_conf_get(conf, "VM_KERNEL");
+	struct lg_err missing = { 0 };
+	struct lg_template kernel;
+	int r = lg_vm_kernel_template(var, t, wanted && *wanted ? wanted : NULL, &kernel, err);
+
+	if (r < 0)
+		return r;
+	snprintf(job->agent, sizeof(job->agent), "%s/lodge-agent", d->libexec);
+	lg_vm_base_path(var, t, ret->base);
+	if (!lg_vm_base_ready(var, t)) {
+		want_base(d, t, job);
+		return 1;
+	}
+	r = lg_vm_kernel_find(var, &kernel, job->agent, &ret->kernel, &missing);
+	if (r == -ENOENT) {
+		want_kernel(d, &kernel, job);
+		return 1;
+	}
+	if (r < 0 && err)
+		*err = missing;
+	return r;
+}
+
+int vm_files_prepare(struct daemon *d, const struct lg_conf *conf, struct lg_vcall *call, const json_t *params,
+		     void (*again)(struct lg_vcall *call, const json_t *params, void *ctx), struct lg_err *err)
+{
+	const char *name = lg_conf_get(conf, "OSTEMPLATE");
+	struct vm_files files;
+	struct lg_template t;
+	struct vm_job job;
+	int r = lg_template_load(d->root.var, name ? name : "", &t, err);
+
+	if (r == 0)
+		r = vm_files_find(d, conf, &t, &files, &job, err);
+	if (r <= 0)
+		return r;
+	if (disk_job_done(params, job.argv[0]))
+		return lg_refuse(err, -EIO, 0, "what the worker made of template %s is gone", job.name);
+	r = disk_job(d, NULL, job.argv, -1, call, params, again, err);
+	return r < 0 ? r : 1;
+}
+
+/* ---- the host ---- */
+
+int vm_qemu(const struct daemon *d, const char **ret, struct lg_err *err)
+{
+	static const char *const usual[] = {
+		"/usr/bin/qemu-system-x86_64", "/usr/libexec/qemu-kvm", "/usr/local/bin/qemu-system-x86_64",
+	};
+	const char *path = daemon_conf(d, "QEMU", NULL);
+
+	if (path && *path) {
+		*ret = path;
+		return access(path, X_OK) == 0 ? 0 : lg_fail(err, -errno, "QEMU in lodge.conf: '%s'", path);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
+		if (access(usual[i], X_OK) == 0) {
+			*ret = usual[i];
+			return 0;
+		}
+	return lg_refuse(err, -ENOENT, LG_EXIT_RESOURCES,
+			 "VMs need QEMU: install the package qemu-system-x86, or name the program by QEMU in lodge.conf");
+}
+
+int vm_check_host(const struct daemon *d, struct lg_err *err)
+{
+	const char *qemu;
+	char path[300];
+	int r = vm_qemu(d, &qemu, err);
+
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "%s/lodge-vm", d->libexec);
+	if (access(path, X_OK) < 0)
+		return lg_fail(err, -errno, "'%s'", path);
+	return access("/dev/net/tun", R_OK | W_OK) < 0 ? lg_fail(err, -errno, "a VM's link: '/dev/net/tun'") : 0;
+}
+
+json_t *vm_accel_warning(void)
+{
+	const char *why;
+
+	return lg_kvm_usable(&why) ? NULL :
+	       json_sprintf("without KVM (%s) every instruction of a VM is emulated: it works, and slowly", why);
+}
+
+int vm_refuse(const struct instance *ct, const char *verb, int exit_code, struct lg_err *err)
+{
+	return ct->vm ? lg_refuse(err, -EOPNOTSUPP, exit_code, "%s is a VM, and %s is for containers alone so far",
+				  instance_label(ct), verb) : 0;
+}
+
+/* ---- the conf ---- */
+
+int vm_check_template(const struct lg_template *t, struct lg_err *err)
+{
+	return t->kernel_for[0] ? lg_refuse(err, -EINVAL, LG_EXIT_BAD_TEMPLATE,
+					    "template %s has a kernel for VMs and no system: use another one, and this one by "
+					    "--kernel-template", t->name) : 0;
+}
+
+int vm_check_conf(const struct lg_conf *conf, struct lg_err *err)
+{
+	uint64_t memory;
+	unsigned int vcpus;
+	int r = lg_vm_memory(conf, &memory, err);
+
+	return r < 0 ? r : lg_vm_cpus(conf, &vcpus, err);
+}
+
+/* ---- RUN/ct/ID.json ---- */
+
+json_t *vm_run_json(const struct instance *ct)
+{
+	const struct vm_run *run = &ct->vm_run;
+
+	if (!ct->vm || !run->memory)
+		return NULL;
+	return json_pack("{s:I, s:i, s:b, s:s, s:s}", "memory", (json_int_t)run->memory, "vcpus", (int)run->vcpus, "kvm", run->kvm,
+			 "machine", run->machine, "kernel", run->kernel);
+}
+
+void vm_run_read(struct instance *ct, const json_t *run)
+{
+	const char *machine = lg_json_str(run, "machine"), *kernel = lg_json_str(run, "kernel");
+
+	ct->vm_run = (struct vm_run){ .memory = (uint64_t)lg_json_int(run, "memory", 0),
+				      .vcpus = (unsigned int)lg_json_int(run, "vcpus", 0),
+				      .kvm = lg_json_bool(run, "kvm", false) };
+	snprintf(ct->vm_run.machine, sizeof(ct->vm_run.machine), "%s", machine ? machine : "");
+	snprintf(ct->vm_run.kernel, sizeof(ct->vm_run.kernel), "%s", kernel ? kernel : "");
+}
