@@ -153,7 +153,7 @@ START_TEST(columns_are_found_or_listed)
 	ck_assert_int_eq(columns_parse(columns, "", found, &err), -EINVAL);
 	ck_assert_int_eq(columns_parse(columns, "id,", found, &err), -EINVAL);
 	ck_assert_int_eq(columns_parse(columns, "id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,"
-				       "id,id,id,id,id,id,id,id,id,id,id,id,id,id", found, &err),
+				       "id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id,id", found, &err),
 			 -EINVAL);
 }
 END_TEST
