@@ -154,6 +154,7 @@ static int make_root(const struct lg_sandbox *box, struct lg_err *err)
 {
 	int r;
 
+	umask(022);
 	if (unshare(CLONE_NEWNS | CLONE_NEWCGROUP) < 0 ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return lg_fail(err, -errno, "make a mount namespace");

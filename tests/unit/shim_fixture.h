@@ -29,20 +29,20 @@ static void take_down(void)
 	ck_assert_msg(drive_free(&d), "something is left behind");
 }
 
-static void run_idle(void)
+static inline void run_idle(void)
 {
 	drive_run(&d, IDLE_INIT);
 	ck_assert(drive_wait_file(&d, "console.log", "up"));
 }
 
-static void stop(void)
+static inline void stop(void)
 {
 	drive_signal(&d, SIGKILL);
 	ck_assert(drive_expect(&d, LG_P_EXITED));
 	ck_assert_int_eq(drive_reaped(&d), 0);
 }
 
-static const char *shell(const char *script)
+static inline const char *shell(const char *script)
 {
 	return drive_sh(&d, script);
 }

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LG_TEST_FAKE_H
+#define LG_TEST_FAKE_H
+
+/*
+ * A program that lodge-vm starts in QEMU's place: it speaks QMP over the sockets that it was given, plays the agent of a guest, and
+ * does what its kernel's command line says after "fake=":
+ *
+ *	boot	 the guest boots (the default)
+ *	silent	 nothing happens
+ *	stuck	 the guest boots until "disks"
+ *	failed	 its agent cannot go on
+ *	early	 QEMU ends before it made the machine, with a word on its standard error
+ *	escape	 QEMU tries to get out (escape.c), and says on the console what it found
+ */
+
+#include <stddef.h>
+
+struct fake {
+	int qmp, console, agent;
+	const char *mode;
+};
+
+/** console_say() - print on the machine's console. */
+void console_say(const struct fake *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** escape() - try everything. A line "OPEN: what" for each thing that is reachable; at the end "tried N". */
+void escape(const struct fake *f);
+
+/** guest_boot() - what the agent says at first. */
+void guest_boot(struct fake *f);
+
+/** guest_input() - read frames and answer. Return: 0, -1 at the end. */
+int guest_input(struct fake *f);
+
+#endif
