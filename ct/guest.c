@@ -96,7 +96,8 @@ static int put_manager(const struct lg_guest *g, struct lg_msg *m, struct lg_err
 {
 	struct text t = { .len = 0 };
 
-	(void)g;
+	if (g->vm)
+		return 0;
 	add(&t, "0644 /run/host/container-manager\n%s\n", strchr(LG_CONTAINER_ENV, '=') + 1);
 	return put_text(m, "file", &t, err);
 }
@@ -111,7 +112,7 @@ static int put_containers(const struct lg_guest *g, struct lg_msg *m, struct lg_
 {
 	struct text t = { .len = 0 };
 
-	if (!g->nesting)
+	if (!g->nesting || g->vm)
 		return 0;
 	add(&t, "0644 /etc/containers/containers.conf.d/50-lodge.conf\n"
 		"# Written by lodge at each start.\n");
@@ -123,28 +124,33 @@ static int put_containers(const struct lg_guest *g, struct lg_msg *m, struct lg_
 
 /* ---- systemd ---- */
 
+enum where { BOTH, CONTAINER, MACHINE };
+
 /*
- * Units that would fail in a container or undo what was set from outside. /run stands before
+ * Units that would fail in there or undo what was set from outside. /run stands before
  * /usr/lib and behind /etc: what an administrator links in /etc has the last word.
  */
 static const struct {
 	const char *unit, *why;
+	enum where where;
 } masked[] = {
-	{ "systemd-networkd.service", "addresses and routes were set before init ran" },
-	{ "systemd-networkd.socket", "starts it" },
-	{ "systemd-networkd-wait-online.service", "waits for it" },
-	{ "systemd-udevd.service", "devices are the host's" },
-	{ "systemd-udevd-control.socket", "starts it" },
-	{ "systemd-udevd-kernel.socket", "starts it" },
-	{ "systemd-udev-trigger.service", "asks for devices" },
-	{ "systemd-modules-load.service", "the kernel is the host's" },
-	{ "sys-kernel-debug.mount", "the kernel is the host's" },
-	{ "sys-kernel-tracing.mount", "the kernel is the host's" },
-	{ "sys-kernel-config.mount", "the kernel is the host's" },
-	{ "sys-fs-fuse-connections.mount", "not to be mounted in a user namespace" },
-	{ "dev-hugepages.mount", "not to be mounted in a user namespace" },
-	{ "systemd-journald-audit.socket", "the audit log is the host's" },
-	{ "systemd-timesyncd.service", "the clock is the host's" },
+	{ "systemd-networkd.service", "addresses and routes were set before init ran", BOTH },
+	{ "systemd-networkd.socket", "starts it", BOTH },
+	{ "systemd-networkd-wait-online.service", "waits for it", BOTH },
+	{ "systemd-udevd.service", "devices are the host's", CONTAINER },
+	{ "systemd-udevd-control.socket", "starts it", CONTAINER },
+	{ "systemd-udevd-kernel.socket", "starts it", CONTAINER },
+	{ "systemd-udev-trigger.service", "asks for devices", CONTAINER },
+	{ "systemd-modules-load.service", "the kernel is the host's", CONTAINER },
+	{ "sys-kernel-debug.mount", "the kernel is the host's", CONTAINER },
+	{ "sys-kernel-tracing.mount", "the kernel is the host's", CONTAINER },
+	{ "sys-kernel-config.mount", "the kernel is the host's", CONTAINER },
+	{ "sys-fs-fuse-connections.mount", "not to be mounted in a user namespace", CONTAINER },
+	{ "dev-hugepages.mount", "not to be mounted in a user namespace", CONTAINER },
+	{ "systemd-journald-audit.socket", "the audit log is the host's", CONTAINER },
+	{ "systemd-timesyncd.service", "the clock is the host's", CONTAINER },
+	{ "getty@tty1.service", "there is no screen", MACHINE },
+	{ "serial-getty@ttyS0.service", "waits for udev, which small systems have not: console-getty is there", MACHINE },
 };
 
 static int put_systemd(const struct lg_guest *g, struct lg_msg *m, struct lg_err *err)
@@ -155,11 +161,25 @@ static int put_systemd(const struct lg_guest *g, struct lg_msg *m, struct lg_err
 	if (g->init_kind != LG_INIT_SYSTEMD)
 		return 0;
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(masked); i++) {
+		if (masked[i].where == (g->vm ? CONTAINER : MACHINE))
+			continue;
 		t.len = 0;
 		add(&t, "/run/systemd/system/%s\n/dev/null", masked[i].unit);
 		r = put_text(m, "link", &t, err);
 	}
 	return r;
+}
+
+/* systemd starts it by itself in a container alone. It asks on /dev/console, whatever that is, and needs no device unit. */
+static int put_console(const struct lg_guest *g, struct lg_msg *m, struct lg_err *err)
+{
+	struct text t = { .len = 0 };
+
+	if (g->init_kind != LG_INIT_SYSTEMD || !g->vm)
+		return 0;
+	add(&t, "/run/systemd/system/getty.target.wants/console-getty.service\n"
+		"/usr/lib/systemd/system/console-getty.service");
+	return put_text(m, "link", &t, err);
 }
 
 /*
@@ -230,7 +250,7 @@ static int put_checkpointable(const struct lg_guest *g, struct lg_msg *m, struct
 {
 	int r;
 
-	if (g->init_kind != LG_INIT_SYSTEMD || !g->checkpointable)
+	if (g->init_kind != LG_INIT_SYSTEMD || !g->checkpointable || g->vm)
 		return 0;
 	r = put_dropin(g, "system", m, err);
 	if (r == 0)
@@ -243,7 +263,7 @@ int lg_guest_fields(const struct lg_guest *guest, struct lg_msg *m, struct lg_er
 	static int (*const parts[])(const struct lg_guest *g, struct lg_msg *m,
 				    struct lg_err *err) = {
 		put_hostname, put_hosts, put_resolv_conf, put_manager, put_containers,
-		put_systemd, put_checkpointable,
+		put_systemd, put_console, put_checkpointable,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {

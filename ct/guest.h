@@ -4,7 +4,7 @@
 
 /*
  * What lodge puts into a guest before its init runs: fields "dir", "file", "mask", "readonly", "env" of
- * LG_P_START. Templates are not edited: what systemd needs to know goes to /run as drop-ins.
+ * LG_P_START; for a microVM "file", "block", "link" of SETUP. Templates are not edited: what systemd needs to know goes to /run as drop-ins.
  */
 
 #include <stdbool.h>
@@ -26,6 +26,7 @@ struct lg_guest {
 	bool nesting;			/* containers are to run inside */
 	bool checkpointable;		/* services do without namespaces of their own */
 	bool counts_tasks;		/* and can be limited in the number of their processes */
+	bool vm;			/* a microVM: fields of SETUP (vm/agent.h) */
 };
 
 /** lg_guest_fields() - add the fields to @m. -EMSGSIZE when it does not fit. */

@@ -11,14 +11,15 @@
  * ended by NUL).
  *
  * The agent is process 1 of the initrd: it loads the modules, says HELLO, waits for SETUP, mounts the root, writes what SETUP wants
- * there, sets up the network, says INIT, leaves a copy of itself behind that serves the port, and executes the guest's init.
+ * there, sets up the network, leaves a copy of itself behind that serves the port, and executes the guest's init, of which the copy
+ * says INIT. Disks are told apart by their serial numbers: "base", "layer", "modules".
  *
  *	shim				agent
  *	     <---------------------- HELLO
  *	SETUP --------------------->	mounts, files, network
  *	     <---------------------- STAGE*	before each part: what a boot that hangs hung at
- *	     <---------------------- INIT	the next thing is the exec of init
- *	     <---------------------- FAILED	channel 0: it cannot go on; the machine halts
+ *	     <---------------------- INIT	init was executed
+ *	     <---------------------- FAILED	channel 0: it cannot go on; the machine powers off
  *
  *	EXEC c -------------------->
  *	     <---------------------- BEGUN c, or FAILED c
@@ -52,7 +53,7 @@ struct lg_agent_head {
 enum lg_agent_kind {
 	/* shim -> agent, channel 0 */
 	LG_A_SETUP = 1,	/* the fields below */
-	LG_A_INIT_SIGNAL,	/* sig: to init, as a stop does */
+	LG_A_INIT_SIGNAL,	/* sig: to init, as a stop does: as soon as init hears it, and now and then before */
 	LG_A_DO,	/* tag, what: one of the things below; answered DONE with the same tag */
 	/* shim -> agent, a session */
 	LG_A_EXEC,	/* arg*, env*, user (NAME[:GROUP] or numbers), cwd, tty (0/1), rows, cols */
@@ -65,8 +66,8 @@ enum lg_agent_kind {
 
 	/* agent -> shim, channel 0 */
 	LG_A_HELLO = 64,	/* version */
-	LG_A_STAGE,	/* text */
-	LG_A_INIT,
+	LG_A_STAGE,	/* text: "disks", "root", "network", "init"; at_us: microseconds since the kernel's start */
+	LG_A_INIT,	/* init was executed */
 	LG_A_DONE,	/* tag; error object (lg_msg_put_err) or the answer's fields */
 	/* agent -> shim, a session (FAILED also on channel 0) */
 	LG_A_BEGUN,	/* pid */
@@ -87,17 +88,21 @@ enum lg_agent_kind {
  *	gateway*	"192.0.2.254": on the link, even where no address's prefix covers it; the default route
  *	vcpus		how many of the machine's are to be used; the others go offline
  *	clock_ns	nanoseconds since the epoch
+ *	seed		hex, at most 256 bytes: for the pool of random numbers; may be absent
  *
  * What DO can say
  *
- *	what=grow		the layer's disk became larger: so does its file system
+ *	what=grow		the layer's disk became larger: so does its file system. bytes: the disk's new size, which is waited for
  *	what=usage		answer: memory_total, memory_free, memory_available (bytes), disk_total, disk_used (bytes), inodes,
  *				inodes_used, load1, load5, load15 (thousandths), processes, uptime_ms
  *	what=addrs		addr*, gateway*: these and no others from now on
  *	what=vcpus		vcpus
  *	what=hostname		hostname
  *	what=freeze|thaw	the layer's file system, around a copy of the disk
- *	what=resumed		after a suspend: clock_ns is the time, seed (hex) goes to the pool of random numbers
+ *	what=quiet		before a suspend or a move: all sessions are killed, and after DONE nothing is said until "resumed",
+ *				so that the stream is between two frames, whoever goes on with it
+ *	what=resumed		after it, and where it did not happen: clock_ns (absent: it is right) is the time, seed (hex) goes to
+ *				the pool of random numbers
  */
 
 #endif

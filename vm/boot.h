@@ -7,14 +7,16 @@
  *
  *	VAR/vm/base/DIGEST.img		a template's files as one read-only file system
  *	VAR/vm/kernel/DIGEST/		of a kernel template and this lodge's agent:
- *		vmlinux			what QEMU loads, unpacked
+ *		vmlinux			what QEMU loads: an ELF file to be started by PVH; a bzImage where it is none
  *		initrd			the agent and the modules that it takes to find the root
- *		modules.img		/lib/modules as a read-only file system
+ *		modules.img		what is in /lib/modules/VERSION, as a read-only file system
+ *		of, version		texts: digest of the kernel template; its VERSION
  *
  * A kernel template is one whose manifest has KERNEL_FOR="OS VERSION" (a recipe like any other; its rootfs holds /boot and
  * /lib/modules). Making takes seconds and belongs into the worker; each thing is made under a name beside its own and renamed.
  */
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/err.h"
@@ -57,6 +59,19 @@ int lg_vm_kernel_find(const char *var, const struct lg_template *kernel, const c
 /** lg_vm_kernel_make() - make it (worker). As lg_vm_base_make(); -ENOENT where the template has no kernel in it. */
 int lg_vm_kernel_make(const char *var, const struct lg_template *kernel, const char *agent,
 		      void (*progress)(const char *line, void *arg), void *arg, struct lg_err *err);
+
+/**
+ * lg_vm_cmdline() - the kernel's command line for a machine with the agent
+ * @accel:	"kvm" or "tcg"
+ * @machine:	"microvm" or "q35"
+ * @vcpus:	processors that are switched on at the start; SETUP's vcpus says the same
+ *
+ * Return: 0; -ENAMETOOLONG.
+ */
+int lg_vm_cmdline(const char *accel, const char *machine, unsigned int vcpus, char *ret, size_t size);
+
+/** lg_vm_tsc_khz() - how fast this host's time stamp counter is. */
+uint64_t lg_vm_tsc_khz(void);
 
 /** lg_vm_cache_clean() - remove what belongs to no template any more, and what a killed making left. */
 int lg_vm_cache_clean(const char *var, struct lg_err *err);

@@ -37,8 +37,8 @@ struct machine {
 	struct frames frames;
 };
 
-/** boot() - from the kernel's start to the guest's init; does not return. */
-void boot(void) __attribute__((noreturn));
+/** boot() - from the kernel's start to the guest's init; does not return. @title: argv[0] */
+void boot(char *title) __attribute__((noreturn));
 
 /**
  * serve() - serve the port @m->port until its other end is gone for good

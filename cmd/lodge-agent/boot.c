@@ -35,6 +35,7 @@ struct booting {
 	struct machine m;
 	struct lg_msg setup, out;
 	int started;		/* the pipe that the exec closes */
+	char *title;		/* what the kernel called us */
 	char *argv[ARGS_MAX + 1], *envp[ARGS_MAX + 3];
 };
 
@@ -269,17 +270,30 @@ static int prepare_init(struct lg_err *err)
 }
 
 /*
- * The name that shutdown programs spare, in the place of the arguments that the kernel gave us. Out of memory is no
- * reason to lose it, as then nobody could look at the machine.
+ * The name that shutdown programs spare takes the place of what the kernel gave us: arguments, and behind them the
+ * environment, which /proc/PID/cmdline goes on into when the last argument's end is not there any more.
  */
+static void rename_process(char *title)
+{
+	static const char name[] = "@lodge-agent";
+	size_t room = 0;
+
+	for (char **e = environ; *e; e++)
+		if (*e > title && (size_t)(*e - title) < 4096)
+			room = (size_t)(*e - title) + strlen(*e);
+	if (room >= sizeof(name))
+		memcpy(title, name, sizeof(name));
+	else
+		title[0] = name[0];
+	prctl(PR_SET_NAME, name + 1, 0, 0, 0);
+}
+
+/* Out of memory is no reason to lose it, as then nobody could look at the machine. */
 static void __attribute__((noreturn)) serve_machine(int starting)
 {
-	static char name[] = "@lodge-agent";
 	int *keep[] = { &b.m.port, &b.m.sys, &b.m.proc, &b.m.layer, &b.m.random, &starting };
 
-	prctl(PR_SET_NAME, name + 1, 0, 0, 0);
-	prctl(PR_SET_MM, PR_SET_MM_ARG_START, name, 0, 0);
-	prctl(PR_SET_MM, PR_SET_MM_ARG_END, name + sizeof(name), 0, 0);
+	rename_process(b.title);
 	(void)lg_file_write(AT_FDCWD, "/proc/self/oom_score_adj", "-1000", NULL);
 	setsid();
 	lg_fds_keep(keep, ARRAY_SIZE(keep));
@@ -355,11 +369,12 @@ static const struct {
 };
 /* clang-format on */
 
-void boot(void)
+void boot(char *title)
 {
 	struct lg_err err = { 0 };
 	sigset_t all;
 
+	b.title = title;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	umask(022);

@@ -7,10 +7,10 @@
 
 #include "cmd/lodge-agent/agent.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
-	if (getpid() == 1)
-		boot();
+	if (getpid() == 1 && argc > 0)
+		boot(argv[0]);
 	fputs("lodge-agent is what a microVM of lodge starts from, and does nothing elsewhere\n", stderr);
 	return 2;
 }
