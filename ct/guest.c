@@ -2,6 +2,7 @@
 #include "ct/guest.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -273,4 +274,11 @@ int lg_guest_fields(const struct lg_guest *guest, struct lg_msg *m, struct lg_er
 			return r;
 	}
 	return 0;
+}
+
+int lg_guest_stop_signal(const struct lg_template *t, bool vm)
+{
+	if (vm && t->init_kind == LG_INIT_SYSTEMD && t->stop_signal == SIGRTMIN + 3)
+		return SIGRTMIN + 4;
+	return t->stop_signal;
 }

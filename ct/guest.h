@@ -32,4 +32,12 @@ struct lg_guest {
 /** lg_guest_fields() - add the fields to @m. -EMSGSIZE when it does not fit. */
 int lg_guest_fields(const struct lg_guest *guest, struct lg_msg *m, struct lg_err *err);
 
+/**
+ * lg_guest_stop_signal() - what tells the init of an instance of @t to stop and power off
+ *
+ * The template says what a container's init is told. systemd, told to halt, ends a container, but leaves a machine
+ * standing.
+ */
+int lg_guest_stop_signal(const struct lg_template *t, bool vm);
+
 #endif

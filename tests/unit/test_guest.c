@@ -155,6 +155,54 @@ START_TEST(services_of_a_checkpointable_container_do_without_namespaces)
 }
 END_TEST
 
+START_TEST(a_machine_has_what_a_container_has_not)
+{
+	struct lg_guest g;
+
+	fill(&g);
+	g.vm = g.nesting = g.checkpointable = true;
+	g.init_kind = LG_INIT_SYSTEMD;
+	ck_assert_int_eq(lg_guest_fields(&g, &m, NULL), 0);
+	ck_assert_ptr_nonnull(field("link", "/run/systemd/system/systemd-networkd.service\n/dev/null"));
+	ck_assert_ptr_nonnull(field("link", "/run/systemd/system/serial-getty@ttyS0.service\n/dev/null"));
+	ck_assert_str_eq(field("link", "/run/systemd/system/getty.target.wants/console-getty.service\n"),
+			 "/run/systemd/system/getty.target.wants/console-getty.service\n"
+			 "/usr/lib/systemd/system/console-getty.service");
+	/* Its kernel, its devices and its modules are its own. */
+	ck_assert_ptr_null(field("link", "/run/systemd/system/systemd-udevd.service"));
+	ck_assert_ptr_null(field("link", "/run/systemd/system/systemd-modules-load.service"));
+	ck_assert_ptr_null(field("file", "0644 /run/host/container-manager"));
+	ck_assert_ptr_null(field("file", "0644 /etc/containers"));
+	ck_assert_ptr_null(field("file", "0644 /run/systemd/system/service.d"));
+	fill(&g);
+	g.init_kind = LG_INIT_SYSTEMD;
+	ck_assert_int_eq(lg_guest_fields(&g, &m, NULL), 0);
+	ck_assert_ptr_nonnull(field("link", "/run/systemd/system/systemd-udevd.service"));
+	ck_assert_ptr_null(field("link", "/run/systemd/system/serial-getty@ttyS0.service"));
+	ck_assert_ptr_null(field("link", "/run/systemd/system/getty.target.wants"));
+}
+END_TEST
+
+static const struct {
+	enum lg_init_kind kind;
+	bool vm;
+	int given, want;
+} stops[] = {
+	{ LG_INIT_SYSTEMD, false, 37, 37 },
+	{ LG_INIT_SYSTEMD, true, 37, 38 },
+	{ LG_INIT_SYSTEMD, true, 15, 15 },
+	{ LG_INIT_BUSYBOX, true, 2, 2 },
+	{ LG_INIT_OTHER, true, 37, 37 },
+};
+
+START_TEST(a_machine_powers_off)
+{
+	struct lg_template t = { .init_kind = stops[_i].kind, .stop_signal = stops[_i].given };
+
+	ck_assert_int_eq(lg_guest_stop_signal(&t, stops[_i].vm), stops[_i].want);
+}
+END_TEST
+
 START_TEST(a_full_message_is_refused)
 {
 	static char big[LG_MSG_BYTES - 600];
@@ -290,6 +338,8 @@ int main(void)
 	tcase_add_test(tc, only_systemd_gets_masks);
 	tcase_add_test(tc, services_of_a_checkpointable_container_do_without_namespaces);
 	tcase_add_test(tc, a_full_message_is_refused);
+	tcase_add_test(tc, a_machine_has_what_a_container_has_not);
+	tcase_add_loop_test(tc, a_machine_powers_off, 0, ARRAY_SIZE(stops));
 	tcase_add_loop_test(tc, a_block_replaces_only_itself, 0, ARRAY_SIZE(blocks));
 	tcase_add_loop_test(tc, users_are_found_in_the_guests_files, 0, ARRAY_SIZE(users));
 	tcase_add_test(tc, root_needs_no_file);
