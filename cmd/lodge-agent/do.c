@@ -232,6 +232,17 @@ static int do_addrs(const struct machine *m, const struct lg_msg *wish, struct l
 	return network_change(m, wish, err);
 }
 
+static int do_hostname(const struct machine *m, const struct lg_msg *wish, struct lg_msg *answer, struct lg_err *err)
+{
+	const char *name = lg_msg_get(wish, "hostname");
+
+	(void)m;
+	(void)answer;
+	if (!name || !*name || sethostname(name, strlen(name)) < 0)
+		return lg_fail(err, name && *name ? -errno : -EINVAL, "set the host name");
+	return 0;
+}
+
 /* clang-format off */
 static const struct {
 	const char *what;
@@ -241,6 +252,7 @@ static const struct {
 	{ "usage",	do_usage },
 	{ "addrs",	do_addrs },
 	{ "vcpus",	do_vcpus },
+	{ "hostname",	do_hostname },
 	{ "freeze",	do_freeze },
 	{ "thaw",	do_thaw },
 	{ "resumed",	do_resumed },

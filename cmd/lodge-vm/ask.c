@@ -309,7 +309,7 @@ static void want_usage(struct wish *w, struct lg_msg *m)
 
 static void want_agent(struct wish *w, struct lg_msg *m)
 {
-	static const char *const keys[] = { "addr", "gateway", "vcpus" };
+	static const char *const keys[] = { "addr", "gateway", "vcpus", "hostname" };
 
 	if (keep_fields(w, m, keys, ARRAY_SIZE(keys)) < 0)
 		refuse(w, -EMSGSIZE, "ASK is too long");
@@ -454,6 +454,7 @@ static const struct {
 	{ "usage",     want_usage },
 	{ "addrs",     want_agent },
 	{ "vcpus",     want_agent },
+	{ "hostname",  want_agent },
 	{ "freeze",    want_agent },
 	{ "thaw",      want_agent },
 	{ "powerdown", want_powerdown },

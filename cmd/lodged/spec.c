@@ -130,6 +130,7 @@ int spec_put_guest(struct op *op, struct lg_msg *m, struct lg_err *err)
 	guest.searchdomain = ns.search[0] ? ns.search : NULL;
 	guest.nesting = !ct->vm && nesting_is_on(ct->conf);
 	guest.checkpointable = !ct->vm && features_has(ct->conf, LG_FEATURE_CHECKPOINTABLE);
+	guest.vm = ct->vm;
 	guest.counts_tasks = !lg_cg_is_hybrid(ct->d->cg);
 	lg_msg_put(m, "hostname", guest.hostname);
 	return lg_guest_fields(&guest, m, err);

@@ -98,6 +98,14 @@ static void put_network(const struct instance *ct, struct lg_msg *m)
 	spec_vm_put_addrs(ct, ct->conf, m);
 }
 
+static int put_cmdline(const struct vm_run *run, struct lg_msg *m, struct lg_err *err)
+{
+	char text[512];
+	int r = lg_vm_cmdline(run->kvm ? "kvm" : "tcg", run->machine, run->vcpus, text, sizeof(text));
+
+	return r < 0 ? lg_fail(err, r, "its kernel's command line") : lg_msg_put(m, "append", text);
+}
+
 static void put_machine(const struct op *op, struct lg_msg *m)
 {
 	const struct instance *ct = op->ct;
@@ -135,7 +143,9 @@ int spec_vm_make(struct op *op, struct lg_msg *m, int fds[VM_SPEC_FDS], struct l
 	spec_put_shim_paths(op->ct, m);
 	put_machine(op, m);
 	put_network(op->ct, m);
-	r = spec_put_kernel(op->ct, m, err);
+	r = put_cmdline(&op->ct->vm_run, m, err);
+	if (r == 0)
+		r = spec_put_kernel(op->ct, m, err);
 	if (r == 0)
 		r = spec_put_guest(op, m, err);
 	for (size_t i = 0; r == 0 && i < VM_SPEC_FDS; i++)

@@ -23,6 +23,7 @@
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/suspend.h"
 #include "cmd/lodged/vm.h"
+#include "ct/guest.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -38,7 +39,6 @@
 #define SWEEP_SLOW_US 1000000u	/* from then on */
 #define KILL_TIMEOUT_S 10u
 #define ASK_US 200000u
-#define ASK_VM_US 2000000u
 #define ASK_ANYWAY 5u		/* each so many looks a signal is sent to an init without handler */
 
 static void cg_name(const struct instance *ct, char buf[16])
@@ -296,17 +296,15 @@ static bool has_handler(pid_t pid, int sig)
 
 static int ask_again(sd_event_source *s, uint64_t usec, void *arg);
 
-/* Nobody here sees whether the guest's init has a handler: it is asked until it goes. */
-static void ask_vm_to_stop(struct op *op)
+/* The agent inside sees whether init hears it yet, and asks again. */
+static void ask_vm_to_stop(const struct op *op)
 {
-	struct instance *ct = op->ct;
 	struct lg_msg m;
 
 	lg_msg_init(&m, LG_P_SIGNAL);
 	lg_msg_put_u64(&m, "sig", (uint64_t)op->template.stop_signal);
-	if (ct->shim)
-		lg_msg_send(ct->shim->sock, &m);
-	sd_event_add_time_relative(ct->d->event, &op->wait_io, CLOCK_MONOTONIC, ASK_VM_US, 0, ask_again, op);
+	if (op->ct->shim)
+		lg_msg_send(op->ct->shim->sock, &m);
 }
 
 /*
@@ -351,8 +349,8 @@ void stop_begin(struct op *op, uint64_t timeout_s)
 
 	op->ct->restart_wanted = false;
 	op->template.stop_signal = SIGTERM;
-	if (!op->fast && template)
-		lg_template_load(op->ct->d->root.var, template, &op->template, NULL);
+	if (!op->fast && template && lg_template_load(op->ct->d->root.var, template, &op->template, NULL) == 0)
+		op->template.stop_signal = lg_guest_stop_signal(&op->template, op->ct->vm);
 	if (op->fast || timeout_s == 0) {
 		kill_all(op);
 		op_timer(op, KILL_TIMEOUT_S, kill_timed_out);
