@@ -88,7 +88,7 @@ static void add_machine(struct lg_vm_args *a, const struct lg_vm_spec *spec)
 		 * ACPI is how it is told to power off. Under TCG the guest needs the old timer and its interrupt to
 		 * measure its clocks with; KVM tells it.
 		 */
-		add(a, "microvm,acpi=on,isa-serial=on,rtc=off,pit=%s,pic=%s,x-option-roms=off,dump-guest-core=off,mem-merge=off",
+		add(a, "microvm,acpi=on,isa-serial=on,rtc=off,pit=%s,pic=%s,dump-guest-core=off,mem-merge=off",
 		    spec->kvm ? "off" : "on", spec->kvm ? "off" : "on");
 	else
 		add(a, "q35,dump-guest-core=off,mem-merge=off%s", spec->guest ? ",vmport=off" : "");
@@ -252,9 +252,10 @@ int lg_vm_args_make(const struct lg_vm_spec *spec, const struct lg_vm_places *at
 		add_disk(ret, spec, &spec->disks[i], at->disks[i], p, i);
 	add_network(ret, spec, at->tap, p);
 	add_rest(ret, spec, genid);
-	if (at->incoming >= 0) {
+	if (spec->incoming) {
+		/* What the machine's state says is read when the root is empty, as it is the guest's word. */
 		add(ret, "-incoming");
-		add(ret, "fd:%d", at->incoming);
+		add(ret, "defer");
 	}
 	return ret->failed ? (ret->n == LG_VM_ARGS ? -E2BIG : -ENOMEM) : 0;
 }

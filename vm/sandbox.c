@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ct/trace.h"
 #include "lib/cleanup.h"
 
 #define HIGH 64		/* descriptors are parked from here on while they are placed */
@@ -248,6 +249,7 @@ static int become(struct inside *in)
 	const struct lg_sandbox *box = in->box;
 	int r = make_root(box, &in->err);
 
+	lg_trace("QEMU's root made");
 	setsid();
 	umask(077);
 	if (r == 0 && sethostname("qemu", 4) < 0)
@@ -264,6 +266,7 @@ static int become(struct inside *in)
 		r = lg_sandbox_filter(&in->err);
 	if (r < 0)
 		return r;
+	lg_trace("QEMU confined");
 	plain_signals();
 	execve(box->argv[0], box->argv, env);
 	return lg_fail(&in->err, -errno, "execute '%s'", box->argv[0]);
@@ -337,25 +340,30 @@ pid_t lg_sandbox_start(const struct lg_sandbox *box, int *ret_pidfd, struct lg_e
 /* ---- taking it away ---- */
 
 /* A change of the namespace's root is one of all processes that have it as theirs. */
-static int strip(int pidfd)
+static int strip(pid_t pid, int pidfd)
 {
 	const unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	char path[40];
+	int root;
 
-	if (setns(pidfd, CLONE_NEWNS) < 0 ||
+	/* Its root is not the namespace's where lodged itself runs in a chroot. */
+	snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
+	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0 || setns(pidfd, CLONE_NEWNS) < 0 || fchdir(root) < 0 || chroot(".") < 0 ||
 	    mount("empty", "/proc", "tmpfs", flags, "size=4k,nr_inodes=1,mode=555") < 0 || chdir("/proc") < 0 ||
 	    syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0)
 		return -errno;
 	return 0;
 }
 
-int lg_sandbox_strip(int pidfd, struct lg_err *err)
+int lg_sandbox_strip(pid_t pid, int pidfd, struct lg_err *err)
 {
-	pid_t pid = fork();
+	pid_t child = fork();
 	int status = 0;
 
-	if (pid == 0)
-		_exit(strip(pidfd) < 0 ? 1 : 0);
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+	if (child == 0)
+		_exit(strip(pid, pidfd) < 0 ? 1 : 0);
+	if (child < 0 || waitpid(child, &status, 0) != child)
 		return lg_fail(err, -errno, "empty QEMU's root");
 	if (status != 0)
 		return lg_refuse(err, -EIO, 0, "QEMU's root could not be emptied");

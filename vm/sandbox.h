@@ -40,8 +40,8 @@ struct lg_sandbox {
  */
 pid_t lg_sandbox_start(const struct lg_sandbox *box, int *ret_pidfd, struct lg_err *err);
 
-/** lg_sandbox_strip() - empty the root of the program that @pidfd is. Return: 0, negative errno. */
-int lg_sandbox_strip(int pidfd, struct lg_err *err);
+/** lg_sandbox_strip() - empty the root of the program that lg_sandbox_start() gave @pid and @pidfd of. Return: 0, negative errno. */
+int lg_sandbox_strip(pid_t pid, int pidfd, struct lg_err *err);
 
 /** lg_sandbox_filter() - what it may never do; for the calling process and what it executes. */
 int lg_sandbox_filter(struct lg_err *err);

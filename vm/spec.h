@@ -42,7 +42,7 @@ void lg_vm_spec_close(struct lg_vm_spec *spec);
 
 /* Where QEMU finds what, as numbers of its descriptors; -1: none. */
 struct lg_vm_places {
-	int qmp, console, agent, tap, kernel, initrd, incoming;
+	int qmp, console, agent, tap, kernel, initrd;
 	int disks[LG_VM_DISKS];
 };
 

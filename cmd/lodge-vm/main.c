@@ -23,9 +23,9 @@
 #include "ct/trace.h"
 
 #define CONNECTION 3
-#define MEASURE_NS 3000000u	/* the shortest time that a clock is measured over */
+#define MEASURE_NS 1000000u	/* the shortest time that a clock is measured over */
 
-struct vm vm = { .pidfd = -1, .netns_fd = -1 };
+struct vm vm = { .pidfd = -1, .netns_fd = -1, .incoming_fd = -1 };
 struct lg_msg msg_in, msg_out, start_msg;
 
 static char *title;

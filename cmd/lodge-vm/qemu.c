@@ -208,7 +208,6 @@ static unsigned int place_all(const int theirs[PAIRS], int null, int words_fd, i
 	at->tap = place(fds, &n, vm.spec.tap_fd);
 	at->kernel = place(fds, &n, vm.spec.kernel_fd);
 	at->initrd = place(fds, &n, vm.spec.initrd_fd);
-	at->incoming = place(fds, &n, vm.spec.incoming_fd);
 	for (unsigned int i = 0; i < vm.spec.ndisks; i++)
 		at->disks[i] = place(fds, &n, vm.spec.disks[i].fd);
 	return n;
@@ -272,6 +271,7 @@ int qemu_start(struct lg_err *err)
 		r = launch_with(theirs, pipes[1], err);
 	close_pairs(theirs);
 	close(pipes[1]);
+	vm.incoming_fd = lg_take_fd(&vm.spec.incoming_fd);
 	lg_vm_spec_close(&vm.spec);
 	if (r == 0 && lg_source_add(&words_source, EPOLLIN) < 0)
 		r = lg_fail(err, -ENOMEM, "watch QEMU");

@@ -37,6 +37,7 @@ struct vm {
 	struct lg_vm_spec spec;		/* its texts are in start_msg; its descriptors are closed when QEMU has them */
 	pid_t pid;			/* QEMU; 0: none */
 	int pidfd, netns_fd;
+	int incoming_fd;		/* what the machine's state is read from, until QEMU has it; -1: none */
 	bool ready;			/* QEMU made the machine, and its root is empty */
 	bool go;			/* lodged said so */
 	bool cont;			/* the processors run */
