@@ -165,6 +165,9 @@ static void add_file(struct lg_vm_args *a, const struct lg_vm_disk *disk, int fd
 	    disk->writable ? "off" : "on");
 }
 
+/* What the host's disk cannot do the guest is told of: a machine that stands still until somebody looks is no clear state. */
+#define ERRORS "werror=report,rerror=report"
+
 static void add_disk(struct lg_vm_args *a, const struct lg_vm_spec *spec, const struct lg_vm_disk *disk, int fd,
 		     const struct preset *p, unsigned int nr)
 {
@@ -173,10 +176,10 @@ static void add_disk(struct lg_vm_args *a, const struct lg_vm_spec *spec, const 
 	if (strcmp(disk->role, "cdrom") == 0)
 		add(a, "ide-cd,drive=%s,id=disk-%s,bootindex=%u", disk->role, disk->role, nr + 1);
 	else if (spec->guest || strcmp(p->disk, "virtio-blk") == 0)
-		add(a, "virtio-blk-%s,drive=%s,id=disk-%s,serial=%s%s", bus(spec), disk->role, disk->role, disk->role,
+		add(a, "virtio-blk-%s,drive=%s,id=disk-%s,serial=%s," ERRORS "%s", bus(spec), disk->role, disk->role, disk->role,
 		    spec->guest ? "" : ",bootindex=0");
 	else
-		add(a, "%s,drive=%s,id=disk-%s,serial=%s,bootindex=%u", p->disk, disk->role, disk->role, disk->role, nr);
+		add(a, "%s,drive=%s,id=disk-%s,serial=%s," ERRORS ",bootindex=%u", p->disk, disk->role, disk->role, disk->role, nr);
 }
 
 static void add_network(struct lg_vm_args *a, const struct lg_vm_spec *spec, int fd, const struct preset *p)
