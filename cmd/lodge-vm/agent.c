@@ -42,13 +42,18 @@ static void forget(void)
 	memset(&in, 0, sizeof(in));
 }
 
-/* A machine without an agent from now on. Before it was set up the watchdog will say so. */
-static void agent_end(void)
+/*
+ * A machine without an agent from now on. Before it was set up the watchdog will say so. The socket itself ends with QEMU alone,
+ * and what is to be said then is said when that is reaped.
+ */
+static void agent_end(int why)
 {
 	lg_trace("agent lost");
 	lg_source_close(&port);
 	forget();
 	inited = false;
+	if (why == -EPIPE || why == -ECONNRESET)
+		return;
 	sessions_lost();
 	ask_lost();
 }
@@ -279,7 +284,7 @@ static void on_port(struct lg_source *s, uint32_t events)
 	if (r == 0 && s->fd >= 0 && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
 		r = read_port();
 	if (r < 0 && s->fd >= 0)
-		agent_end();
+		agent_end(r);
 	if (s->fd >= 0 && in.buf && in.end == 0) {
 		free(in.buf);
 		memset(&in, 0, sizeof(in));
