@@ -436,10 +436,19 @@ static void on_continued(void *arg, const json_t *ret, const struct lg_err *err)
 	just_done(arg, ret, err);
 }
 
+/* A state that is still being written would stop the machine again when it is. */
+static void on_given_up(void *arg, const json_t *ret, const struct lg_err *err)
+{
+	struct wish *w = arg;
+
+	if (!is_over(w, ret, err))
+		command(w, "cont", NULL, -1, on_continued);
+}
+
 static void want_continue(struct wish *w, struct lg_msg *m)
 {
 	(void)m;
-	command(w, "cont", NULL, -1, on_continued);
+	command(w, "migrate_cancel", NULL, -1, on_given_up);
 }
 
 /* ---- ASK ---- */

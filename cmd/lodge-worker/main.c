@@ -128,6 +128,13 @@ static int ask_criu(const struct job *job, struct lg_err *err)
 	return criu_probe(job->name, err);
 }
 
+/* A machine's memory takes its time to get to the disk. */
+static int sync_file(const struct job *job, struct lg_err *err)
+{
+	(void)job;
+	return fsync(STDIN_FILENO) < 0 ? lg_fail(err, -errno, "write it to the disk") : 0;
+}
+
 static int ask_qemu(const struct job *job, struct lg_err *err)
 {
 	return qemu_probe(job->name, err);
@@ -202,6 +209,7 @@ static const struct verb verbs[] = {
 	{ "disk-grow", "--var VAR --bytes N [--mounted] CTID", false, true, disk_grow },
 	{ "disk-remake", "--var VAR [--bytes N] [--inodes N] CTID", false, true, disk_remake },
 	{ "criu-probe", "--var VAR PROGRAM", false, true, ask_criu },
+	{ "sync", "--var VAR - <FILE", false, true, sync_file },
 	{ "qemu-probe", "--var VAR PROGRAM", false, true, ask_qemu },
 	{ "dump-pack", "--var VAR --file FILE [--key FILE] FOLDER", false, true, dump_pack },
 	{ "dump-unpack", "--var VAR --file FILE [--key FILE] FOLDER", false, true, dump_unpack },

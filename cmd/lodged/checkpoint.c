@@ -21,6 +21,7 @@
 
 #include "cmd/lodged/criu.h"
 #include "ct/ahead.h"
+#include "cmd/lodged/vm.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/json.h"
@@ -204,12 +205,12 @@ int checkpoint_complete(const struct instance *ct, int images, bool host_down, s
 	if (r < 0)
 		return r;
 	uname(&uts);
-	state = json_pack("{s:i, s:b, s:s, s:i, s:s*, s:o, s:I, s:I, s:I, s:s, s:s}", "version",
+	state = json_pack("{s:i, s:b, s:s, s:i, s:s*, s:o, s:I, s:I, s:I, s:s, s:s, s:o*}", "version",
 			  FORMAT, "host_down", host_down, "layer", word, "ctid",
 			  (int)ct->ctid, "template", lg_conf_get(ct->conf, "OSTEMPLATE"), "addresses",
 			  checkpoint_addresses(ct), "id_base", (json_int_t)ct->id_base, "started_at",
 			  (json_int_t)ct->started_at, "suspended_at", (json_int_t)time(NULL), "kernel",
-			  uts.release, "arch", uts.machine);
+			  uts.release, "arch", uts.machine, "vm", vm_run_json(ct));
 	if (!state)
 		return lg_fail(err, -ENOMEM, "describe the checkpoint");
 	return lg_json_save(images, STATE, state, true, err);

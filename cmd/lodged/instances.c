@@ -138,6 +138,7 @@ static void instance_free(struct instance *ct)
 	account_drop(ct);
 	vm_asks_drop(ct);
 	free(ct->vm_usage);
+	free(ct->vm_files);
 	lg_conf_free(ct->conf);
 	free(ct);
 }

@@ -44,6 +44,7 @@ struct lxcfs;
 struct instance;
 struct op;
 struct account;
+struct vm_files;
 struct vm_start;
 struct vm_usage;
 struct vm_question;
@@ -105,6 +106,7 @@ struct instance {
 	bool restart_wanted;		/* the guest asked for a reboot, or `restart` stopped it */
 	bool vm;			/* its kind (lib/kind.h); the fields below are a VM's */
 	struct vm_run vm_run;
+	struct vm_files *vm_files;	/* what it was booted from (vm.h); owned; NULL: not known */
 	struct vm_usage *vm_usage;	/* the last that was heard of it; NULL: nothing yet */
 	struct vm_question *vm_asked;	/* what it has not answered yet (vm_ask.c) */
 };

@@ -242,6 +242,11 @@ static void heal_dump(struct instance *ct, const char *op)
 	struct lg_err err = { 0 };
 	char name[16];
 
+	if (ct->vm) {
+		if (strcmp(op, "suspend") == 0)
+			suspend_vm_continue(ct);
+		return;
+	}
 	snprintf(name, sizeof(name), "%u", ct->ctid);
 	/* It may have been killed just before the word that ends the container. */
 	lg_cg_freeze(ct->d->cg, name, false, NULL);

@@ -134,7 +134,7 @@ void resume_begin(struct op *op)
 /* With a dump file it may have come from elsewhere, as its layer has. */
 static int may_resume(const struct instance *ct, const char *file, struct lg_err *err)
 {
-	int r = vm_refuse(ct, "resume", LG_EXIT_RESTORE, err);
+	int r = file ? vm_refuse(ct, "a dump file", LG_EXIT_RESTORE, err) : 0;
 
 	if (r == 0)
 		r = state_allows(ct, file && ct->state == STATE_STOPPED ? VERB_START : VERB_RESUME, err);

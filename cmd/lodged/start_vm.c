@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "cmd/lodged/start.h"
+#include "cmd/lodged/suspend.h"
 #include "cmd/lodged/vm.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
@@ -47,6 +48,8 @@ static int check_vm(void *ctx, struct lg_err *err)
 		r = vm_check_host(ct->d, err);
 	if (r < 0)
 		return r;
+	if (op->restore)
+		return resume_vm_read(ct, err);
 	*run = (struct vm_run){ .kvm = lg_kvm_usable(NULL) };
 	snprintf(run->machine, sizeof(run->machine), VM_MACHINE);
 	r = lg_vm_memory(ct->conf, &run->memory, err);
@@ -109,6 +112,17 @@ static int run_job(struct op *op, const struct vm_job *job, struct lg_err *err)
 	return r < 0 ? r : LG_STEP_WAIT;
 }
 
+static void keep_files(struct op *op)
+{
+	struct instance *ct = op->ct;
+
+	snprintf(ct->vm_run.kernel, sizeof(ct->vm_run.kernel), "%s", op->vm->files.kernel.version);
+	if (!ct->vm_files)
+		ct->vm_files = calloc(1, sizeof(*ct->vm_files));
+	if (ct->vm_files)
+		*ct->vm_files = op->vm->files;
+}
+
 static int make_files(void *ctx, struct lg_err *err)
 {
 	struct op *op = ctx;
@@ -121,11 +135,16 @@ static int make_files(void *ctx, struct lg_err *err)
 	}
 	if (op->vm->making)
 		return LG_STEP_WAIT;
+	/* The same as then, or QEMU would not know the machine again. */
+	if (op->restore) {
+		op->vm->files = *op->ct->vm_files;
+		return 0;
+	}
 	r = vm_files_find(op->ct->d, op->ct->conf, &op->template, &op->vm->files, &job, err);
 	if (r == 1)
 		return run_job(op, &job, err);
 	if (r == 0) {
-		snprintf(op->ct->vm_run.kernel, sizeof(op->ct->vm_run.kernel), "%s", op->vm->files.kernel.version);
+		keep_files(op);
 		start_allow_time(op, MACHINE_TIMEOUT_S);
 	}
 	return r;
@@ -223,7 +242,7 @@ static int release(void *ctx, struct lg_err *err)
 {
 	struct op *op = ctx;
 
-	if (!op->running && !op->err.code)
+	if (!op->running && !op->err.code && !op->restore)
 		start_allow_time(op, op->vm->watchdog_s ? op->vm->watchdog_s + BOOT_GRACE_S : FOR_EVER_S);
 	return start_release(op, err);
 }

@@ -424,7 +424,6 @@ static struct op *stop_op(struct lg_vcall *call, const json_t *params, void *ctx
 void api_stop(struct lg_vcall *call, const json_t *params, void *ctx)
 {
 	struct op *op = stop_op(call, params, ctx, "stop");
-	struct lg_err err = { 0 };
 
 	if (!op)
 		return;
@@ -434,11 +433,7 @@ void api_stop(struct lg_vcall *call, const json_t *params, void *ctx)
 		return;
 	}
 	op->host_down = lg_json_bool(params, "host_down", false);
-	if (lg_json_str(params, "mode") && means_suspend(op->ct, params) && vm_refuse(op->ct, "suspend", LG_EXIT_CHKPNT, &err) < 0) {
-		op_fail(op, &err);
-		return;
-	}
-	if (!op->fast && !op->ct->vm && means_suspend(op->ct, params)) {
+	if (!op->fast && means_suspend(op->ct, params)) {
 		op->verb = "suspend";
 		op->as_stop = true;
 		suspend_begin(op);

@@ -31,14 +31,6 @@
 #define SUSPEND_TIMEOUT_S 600u	/* memory of many GiB to a slow disk */
 #define HOST_DOWN_TIMEOUT_S 300u	/* a stop may have to follow before the host gives up on both */
 
-struct suspend {
-	struct checking *checking;	/* the look at what is in the way; the callback's own */
-	int images;
-	struct criu_job *job;
-	bool committed;		/* GO was said: it does not run any more */
-	bool gone;		/* its last process has ended, and its cgroup is swept */
-};
-
 unsigned int suspend_time(const struct daemon *d)
 {
 	return d->suspend_s >= 0 ? (unsigned int)d->suspend_s : SUSPEND_TIMEOUT_S;
@@ -59,10 +51,13 @@ static void forget(struct op *op)
 	free(s);
 }
 
-static void failed(struct op *op, struct lg_err *err)
+void suspend_failed(struct op *op, struct lg_err *err)
 {
 	forget(op);
-	checkpoint_keep_log(op->ct);
+	if (op->ct->vm && op->ct->state == STATE_RUNNING)
+		suspend_vm_continue(op->ct);
+	else
+		checkpoint_keep_log(op->ct);
 	checkpoint_remove(op->ct);
 	runtime_save(op->ct, NULL, NULL);
 	lg_within(err, err->code, "suspend %s", instance_label(op->ct));
@@ -151,7 +146,7 @@ static void criu_ended(struct op *op)
 	}
 	if (!op->err.code)
 		lg_refuse(&op->err, -EIO, 0, "lodge-criu was killed; the container runs on");
-	failed(op, &op->err);
+	suspend_failed(op, &op->err);
 }
 
 static void take_message(const struct lg_msg *m, void *arg)
@@ -199,13 +194,17 @@ void suspend_lent(struct instance *ct, struct lg_msg *m)
 		return;
 	if (lg_msg_get(m, "error")) {
 		lg_msg_get_err(m, &err);
-		failed(op, &err);
+		suspend_failed(op, &err);
+		return;
+	}
+	if (ct->vm) {
+		suspend_vm_lent(op);
 		return;
 	}
 	root = lg_msg_take_fd(m, 0);
 	op_progress(op, "writing its memory");
 	if (run_criu(op, root, &err) < 0)
-		failed(op, &err);
+		suspend_failed(op, &err);
 	lg_close(root);
 }
 
@@ -248,7 +247,7 @@ static int timed_out(sd_event_source *src, uint64_t usec, void *arg)
 	if (s && s->job && !s->committed)
 		criu_abandon(s->job, &err);
 	else if (s && !s->job && !s->committed)
-		failed(op, &err);
+		suspend_failed(op, &err);
 	return 0;
 }
 
@@ -280,7 +279,7 @@ static void begin(struct op *op)
 	if (r == 0)
 		r = ask_shim(op, &err);
 	if (r < 0)
-		failed(op, &err);
+		suspend_failed(op, &err);
 }
 
 struct checking {
@@ -315,7 +314,7 @@ static void checked(int r, const struct lg_err *err, const struct checkpoint_rep
 		       err->msg);
 	} else if (json_array_size(report->blockers) > 0) {
 		checkpoint_refuse(op->ct, report, &why);
-		failed(op, &why);
+		suspend_failed(op, &why);
 		return;
 	} else if ((losses = checkpoint_losses(op->ct, report))) {
 		lg_log(LG_LOG_WARN, "suspend %s: %s", instance_label(op->ct), json_string_value(losses));
@@ -351,6 +350,8 @@ static int prepare(struct op *op, struct lg_err *err)
 		return lg_fail(err, -ENOMEM, "suspend");
 	s->images = -1;
 	op->arg = s;
+	if (op->ct->vm)
+		return 0;
 	r = criu_program(op->ct->d, &program, err);
 	if (r == 0 && nesting_is_on(op->ct->conf))
 		r = lg_refuse(err, -EOPNOTSUPP, 0, "it has the feature nesting, and containers inside "
@@ -367,7 +368,9 @@ void suspend_begin(struct op *op)
 	op->then = suspend_over;
 	op_timer(op, time_of(op), timed_out);
 	if (prepare(op, &err) < 0)
-		failed(op, &err);
+		suspend_failed(op, &err);
+	else if (op->ct->vm)
+		begin(op);
 }
 
 /* A dump file of one that is suspended already: its images only move. */
@@ -383,7 +386,7 @@ static int check_moving(const struct instance *ct, struct lg_err *err)
 static int may_suspend(const struct instance *ct, const char *file, struct lg_err *err)
 {
 	bool moves = file && ct->state == STATE_SUSPENDED && !ct->op;
-	int r = vm_refuse(ct, "suspend", LG_EXIT_CHKPNT, err);
+	int r = file ? vm_refuse(ct, "a dump file", LG_EXIT_CHKPNT, err) : 0;
 
 	if (r == 0)
 		r = moves ? check_moving(ct, err) : state_allows(ct, VERB_SUSPEND, err);

@@ -72,7 +72,7 @@ void vm_start_free(struct vm_start *vm);
 
 /* ---- spec_vm.c ---- */
 
-#define VM_SPEC_FDS 6u		/* cgroup, kernel, initrd, three disks */
+#define VM_SPEC_FDS 7u		/* cgroup, kernel, initrd, three disks; the state that is resumed */
 
 /** spec_vm_make() - START for its shim; @fds are the caller's to close, -1 where there is none. */
 int spec_vm_make(struct op *op, struct lg_msg *m, int fds[VM_SPEC_FDS], struct lg_err *err);

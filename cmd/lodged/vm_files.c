@@ -3,7 +3,9 @@
 /* What VMs boot from, found or made by a worker; what runs them; and what a VM's conf must say. */
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -142,14 +144,44 @@ int vm_check_conf(const struct lg_conf *conf, struct lg_err *err)
 
 /* ---- RUN/ct/ID.json ---- */
 
+static const struct {
+	const char *key;
+	size_t offset;
+} file_rows[] = {
+	{ "vmlinux", offsetof(struct vm_files, kernel.vmlinux) },
+	{ "initrd", offsetof(struct vm_files, kernel.initrd) },
+	{ "modules", offsetof(struct vm_files, kernel.modules) },
+	{ "base", offsetof(struct vm_files, base) },
+};
+
+static json_t *files_json(const struct vm_files *files)
+{
+	json_t *obj = files ? json_object() : NULL;
+
+	for (size_t i = 0; obj && i < ARRAY_SIZE(file_rows); i++)
+		json_object_set_new(obj, file_rows[i].key, json_string((const char *)files + file_rows[i].offset));
+	return obj;
+}
+
+static void read_files(struct instance *ct, const json_t *obj)
+{
+	if (!ct->vm_files)
+		ct->vm_files = calloc(1, sizeof(*ct->vm_files));
+	for (size_t i = 0; ct->vm_files && i < ARRAY_SIZE(file_rows); i++) {
+		const char *path = lg_json_str(obj, file_rows[i].key);
+
+		snprintf((char *)ct->vm_files + file_rows[i].offset, LG_VM_PATH, "%s", path ? path : "");
+	}
+}
+
 json_t *vm_run_json(const struct instance *ct)
 {
 	const struct vm_run *run = &ct->vm_run;
 
 	if (!ct->vm || !run->memory)
 		return NULL;
-	return json_pack("{s:I, s:i, s:b, s:s, s:s}", "memory", (json_int_t)run->memory, "vcpus", (int)run->vcpus, "kvm", run->kvm,
-			 "machine", run->machine, "kernel", run->kernel);
+	return json_pack("{s:I, s:i, s:b, s:s, s:s, s:o*}", "memory", (json_int_t)run->memory, "vcpus", (int)run->vcpus, "kvm", run->kvm,
+			 "machine", run->machine, "kernel", run->kernel, "files", files_json(ct->vm_files));
 }
 
 void vm_run_read(struct instance *ct, const json_t *run)
@@ -161,4 +193,6 @@ void vm_run_read(struct instance *ct, const json_t *run)
 				      .kvm = lg_json_bool(run, "kvm", false) };
 	snprintf(ct->vm_run.machine, sizeof(ct->vm_run.machine), "%s", machine ? machine : "");
 	snprintf(ct->vm_run.kernel, sizeof(ct->vm_run.kernel), "%s", kernel ? kernel : "");
+	if (json_object_get(run, "files"))
+		read_files(ct, json_object_get(run, "files"));
 }

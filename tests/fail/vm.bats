@@ -70,7 +70,8 @@ runs_again() {
 		lodged_up LG_FAIL_STEP=$step
 		run --separate-stderr lodge start 101
 		[ "$status" -ne 0 ] || break
-		is "${#stderr_lines[@]}" 1 "lines on stderr at step $step: $stderr"
+		stderr=$(grep -v '^starting 101: ' <<<"$stderr")
+		is "$(wc -l <<<"$stderr")" 1 "lines that say so at step $step: $stderr"
 		like "$stderr" '101.*made to fail' "what it says at step $step"
 		[[ $names != *"<$stderr>"* ]] || fail "two steps have one name: $stderr"
 		names+="<$stderr>"
@@ -197,4 +198,32 @@ killed() {
 	wait || test $? -gt 0
 	wait_for 10 as_when_stopped || fail "left:" "$(cat "$LG_STATE/difference")"
 	disk_is_whole
+}
+
+@test "lodged or QEMU killed anywhere in a suspend: it runs on, is suspended as a whole, or has stopped" {
+	local who moment pid
+	runs_again "a start"
+	for who in lodged qemu; do
+		for moment in 0 0.03 0.06 0.1 0.15 0.2 0.3; do
+			[ "$(field 101 .state)" = running ] || lodge start 101 2>/dev/null
+			in_ct 101 sh -c 'echo secret >/run/memory; head -c 20000000 /dev/urandom >/run/much'
+			lodge suspend 101 >/dev/null 2>&1 3>&- &
+			sleep $moment
+			if [ $who = lodged ]; then
+				lodged_down KILL >/dev/null
+				lodged_up
+			else
+				for pid in $(qemus); do kill -KILL "$pid"; done
+			fi
+			wait || test $? -gt 0
+			is_settled() { [ "$(field 101 .busy)" = null ]; }
+			wait_for 30 is_settled || fail "it is still busy: $(field 101 .busy)"
+			case $(field 101 .state) in
+			suspended) lodge resume 101 2>/dev/null ;;
+			stopped) [ $who = qemu ] && disk_is_whole && continue || fail "it stopped: $(field 101 .last_exit)" ;;
+			esac
+			answers() { [ "$(timeout 5 "$LG_LODGE" exec 101 -- cat /run/memory)" = secret ]; }
+			wait_for 30 answers || fail "$who killed after $moment s: it does not answer"
+		done
+	done
 }
