@@ -206,7 +206,7 @@ killed() {
 	for who in lodged qemu; do
 		for moment in 0 0.03 0.06 0.1 0.15 0.2 0.3; do
 			[ "$(field 101 .state)" = running ] || lodge start 101 2>/dev/null
-			in_ct 101 sh -c 'echo secret >/run/memory; head -c 20000000 /dev/urandom >/run/much'
+			in_ct 101 sh -c 'echo secret >/run/memory; head -c 12000000 /dev/urandom >/run/much'
 			lodge suspend 101 >/dev/null 2>&1 3>&- &
 			sleep $moment
 			if [ $who = lodged ]; then
