@@ -167,6 +167,26 @@ static const struct {
 	  LG_EXIT_BAD_TEMPLATE, "/sbin/init" },
 };
 
+START_TEST(a_kernel_is_a_template_without_an_init)
+{
+	struct lg_err err = { 0 };
+	struct lg_template t;
+
+	put("NAME=\"kernel\"\nVERSION=\"1\"\nOS=\"test\"\nKERNEL_FOR=\"test 1\"\n", 0644, "%s/templates/kernel/manifest",
+	    data);
+	put("#!/bin/sh\nmkdir $1/boot\n", 0755, "%s/templates/kernel/build", data);
+	must_build("kernel", 0);
+	ck_assert_msg(lg_template_load(var, "kernel", &t, &err) == 0, "%s", err.msg);
+	ck_assert_str_eq(t.kernel_for, "test 1");
+	ck_assert_str_eq(t.init, "");
+	/* Any other has one. */
+	put("NAME=\"guest\"\nVERSION=\"1\"\nOS=\"test\"\n", 0644, "%s/templates/guest/manifest", data);
+	put("#!/bin/sh\nmkdir $1/boot\n", 0755, "%s/templates/guest/build", data);
+	ck_assert_int_lt(build("guest", 0, &err), 0);
+	ck_assert_msg(strstr(err.msg, "the manifest has no INIT") != NULL, "%s", err.msg);
+}
+END_TEST
+
 START_TEST(failed_build_says_why_and_leaves_nothing)
 {
 	struct lg_err err = { 0 };
@@ -451,6 +471,7 @@ static Suite *template_suite(void)
 	tcase_add_checked_fixture(tc, make_store, remove_store);
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, built_template_has_what_recipe_and_build_know);
+	tcase_add_test(tc, a_kernel_is_a_template_without_an_init);
 	tcase_add_loop_test(tc, failed_build_says_why_and_leaves_nothing, 0,
 			    ARRAY_SIZE(failures));
 	tcase_add_test(tc, unknown_recipe_is_refused);
