@@ -108,22 +108,16 @@ static void add_processors(struct lg_vm_args *a, const struct lg_vm_spec *spec, 
 	add(a, "%s", p->rtc);
 }
 
-static void add_kernel(struct lg_vm_args *a, const struct lg_vm_spec *spec, const struct lg_vm_places *at,
-		       uint64_t tsc_khz)
+static void add_kernel(struct lg_vm_args *a, const struct lg_vm_spec *spec, const struct lg_vm_places *at)
 {
-	char clock[80] = "";
-
 	if (!spec->guest)
 		return;
-	if (!spec->kvm && spec->microvm && tsc_khz)
-		snprintf(clock, sizeof(clock), " tsc_early_khz=%" PRIu64 " tsc=reliable lpj=4000000", tsc_khz);
 	add(a, "-kernel");
 	add(a, "/proc/self/fd/%d", at->kernel);
 	add(a, "-initrd");
 	add(a, "/proc/self/fd/%d", at->initrd);
 	add(a, "-append");
-	add(a, "console=ttyS0 panic=-1%s%s%s%s", spec->microvm ? " reboot=acpi,t" : "", clock, spec->append ? " " : "",
-	    spec->append ? spec->append : "");
+	add(a, "%s", spec->append ? spec->append : "");
 }
 
 static void add_sockets(struct lg_vm_args *a, const struct lg_vm_spec *spec, const struct lg_vm_places *at)
@@ -231,7 +225,7 @@ static void add_screen(struct lg_vm_args *a, const struct lg_vm_spec *spec)
 	add(a, "usb-tablet");
 }
 
-int lg_vm_args_make(const struct lg_vm_spec *spec, const struct lg_vm_places *at, uint64_t tsc_khz, const char *genid,
+int lg_vm_args_make(const struct lg_vm_spec *spec, const struct lg_vm_places *at, const char *genid,
 		    struct lg_vm_args *ret)
 {
 	const struct preset *p = find_preset(spec->preset);
@@ -245,7 +239,7 @@ int lg_vm_args_make(const struct lg_vm_spec *spec, const struct lg_vm_places *at
 	add_machine(ret, spec);
 	add_processors(ret, spec, p);
 	add_screen(ret, spec);
-	add_kernel(ret, spec, at, tsc_khz);
+	add_kernel(ret, spec, at);
 	if (spec->firmware_file) {
 		add(ret, "-bios");
 		add(ret, "%s", spec->firmware_file);

@@ -24,6 +24,8 @@
 
 #include "ct/trace.h"
 #include "lib/cleanup.h"
+#include "lib/ns.h"
+#include "lib/proc.h"
 
 #define HIGH 64		/* descriptors are parked from here on while they are placed */
 
@@ -311,9 +313,11 @@ static int wait_exec(int sock, struct lg_err *err)
 	return lg_refuse(err, said.code, said.exit_code, "%s", said.msg);
 }
 
-pid_t lg_sandbox_start(const struct lg_sandbox *box, int *ret_pidfd, struct lg_err *err)
+pid_t lg_sandbox_start(const struct lg_sandbox *box, int *ret_pidfd, int *ret_netns_fd,
+		       struct lg_err *err)
 {
-	lg_autoclose int pidfd = -1;
+	lg_autoclose int pidfd = -1, netns = -1;
+	struct lg_err ended = { 0 };
 	int sock[2], r;
 	pid_t pid;
 
@@ -327,13 +331,20 @@ pid_t lg_sandbox_start(const struct lg_sandbox *box, int *ret_pidfd, struct lg_e
 		run_inside(box, sock[1]);
 	}
 	close(sock[1]);
+	/* Now: it may end as soon as it is executed, and then has none any more. */
+	netns = pid < 0 ? -1 : lg_ns_open(pid, "net", &ended);
 	r = pid < 0 ? lg_fail(err, pid, "make QEMU's namespaces") : wait_exec(sock[0], err);
 	close(sock[0]);
+	if (r == 0 && netns < 0)
+		r = lg_refuse(err, ended.code, 0, "%s", ended.msg);
+	if (r < 0 && pid > 0)
+		lg_pidfd_signal(pidfd, SIGKILL);
 	if (r < 0 && pid > 0)
 		waitpid(pid, NULL, 0);
 	if (r < 0)
 		return lg_within(err, r, "start QEMU");
 	*ret_pidfd = lg_take_fd(&pidfd);
+	*ret_netns_fd = lg_take_fd(&netns);
 	return pid;
 }
 

@@ -34,11 +34,11 @@ struct lg_sandbox {
 
 /**
  * lg_sandbox_start() - start the program, and wait for its exec
- * @ret_pidfd:	the caller's
+ * @ret_pidfd, @ret_netns_fd: the caller's; of the process, and of its network namespace
  *
  * Return: its pid; negative errno, and nothing is left.
  */
-pid_t lg_sandbox_start(const struct lg_sandbox *box, int *ret_pidfd, struct lg_err *err);
+pid_t lg_sandbox_start(const struct lg_sandbox *box, int *ret_pidfd, int *ret_netns_fd, struct lg_err *err);
 
 /** lg_sandbox_strip() - empty the root of the program that lg_sandbox_start() gave @pid and @pidfd of. Return: 0, negative errno. */
 int lg_sandbox_strip(pid_t pid, int pidfd, struct lg_err *err);

@@ -54,12 +54,11 @@ struct lg_vm_args {
 
 /**
  * lg_vm_args_make() - QEMU's command line
- * @tsc_khz:	of the host; a microvm without KVM has no other clock to measure its own with. 0: not known
  * @genid:	VMGenID, a UUID as text
  *
  * Return: 0; -ENOMEM, -E2BIG. lg_vm_args_free() in either case.
  */
-int lg_vm_args_make(const struct lg_vm_spec *spec, const struct lg_vm_places *at, uint64_t tsc_khz, const char *genid,
+int lg_vm_args_make(const struct lg_vm_spec *spec, const struct lg_vm_places *at, const char *genid,
 		    struct lg_vm_args *ret);
 
 /** lg_vm_args_free() - what lg_vm_args_make() made. */

@@ -50,7 +50,7 @@ enum lg_vm_proto {
  *	memory		bytes
  *	vcpus		processors of the machine
  *	watchdog_s	how long the guest's init may take to be executed; 0: for ever
- *	append		more for the kernel's command line; may be absent
+ *	append		with guest: the kernel's command line, as lg_vm_cmdline() makes it
  *	guest		1: direct boot of a template, with an agent. Then lodge-vm makes SETUP (vm/agent.h) of the fields of the
  *			same names: hostname, init, arg*, env*, dir*, file*, block*, link*, sysctl*, rlimit*, ifname, mtu, addr*,
  *			gateway*, vcpus

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -300,6 +301,21 @@ int agent_open(int fd, bool resumed)
 
 /* ---- SETUP ---- */
 
+int agent_seed(char text[2 * SEED + 1])
+{
+	static const char hex[] = "0123456789abcdef";
+	unsigned char seed[SEED];
+
+	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return -EIO;
+	for (size_t i = 0; i < sizeof(seed); i++) {
+		text[2 * i] = hex[seed[i] >> 4];
+		text[2 * i + 1] = hex[seed[i] & 15];
+	}
+	text[2 * sizeof(seed)] = '\0';
+	return 0;
+}
+
 /* Fields that go to the agent as they came. */
 static const char *const handed_on[] = {
 	"hostname", "init", "arg", "env", "dir", "file", "block", "link", "sysctl", "rlimit", "mac", "ifname", "mtu", "addr",
@@ -308,6 +324,7 @@ static const char *const handed_on[] = {
 
 int agent_setup(void)
 {
+	char seed[2 * SEED + 1];
 	struct timespec now;
 
 	lg_msg_init(&message, 0);
@@ -315,6 +332,8 @@ int agent_setup(void)
 		for (const char *v = lg_msg_get(&start_msg, handed_on[i]); v;
 		     v = lg_msg_next(&start_msg, handed_on[i], v))
 			lg_msg_put(&message, handed_on[i], v);
+	if (agent_seed(seed) == 0)
+		lg_msg_put(&message, "seed", seed);
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (lg_msg_put_u64(&message, "clock_ns", (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec) < 0)
 		return -EMSGSIZE;

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +33,8 @@ struct wish {
 	uint64_t target;	/* balloon: bytes */
 	uint64_t balloon;	/* usage: bytes it has */
 	bool to_agent;		/* the agent is to answer */
+	void (*next)(struct wish *w);	/* what comes behind its answer; NULL: TOLD */
+	int fd;			/* suspend: where the state goes; 0: none */
 	void (*poll)(struct wish *w);	/* asks QEMU again and again; NULL: nothing to ask */
 	char fields[512];	/* for the agent, once QEMU has done its part */
 	char what[16];
@@ -74,6 +75,8 @@ static void tell(struct wish *w, const struct lg_msg *fields, const struct lg_er
 		lg_msg_put_u64(&answer, "balloon", w->balloon);
 	lg_msg_send(w->to, &answer);
 	lg_close(w->to);
+	if (w->fd > 0)
+		close(w->fd);
 	*w = (struct wish){ 0 };
 }
 
@@ -158,7 +161,11 @@ void ask_done(const struct lg_msg *m)
 
 		if (w->to <= 0 || !w->to_agent || strcmp(w->tag, tag) != 0)
 			continue;
-		tell(w, m, &err);
+		w->to_agent = false;
+		if (w->next && !lg_msg_get(m, "error"))
+			w->next(w);
+		else
+			tell(w, m, &err);
 		break;
 	}
 	set_tick();
@@ -271,14 +278,14 @@ static void on_grown(void *arg, const json_t *ret, const struct lg_err *err)
 
 static void want_disk(struct wish *w, struct lg_msg *m)
 {
-	static const char *const keys[] = { "role" };
+	static const char *const keys[] = { "role", "bytes" };
 	const char *role = lg_msg_get(m, "role");
 	uint64_t bytes = lg_msg_get_u64(m, "bytes", 0);
 	bool known = false;
 
 	for (unsigned int i = 0; role && i < vm.spec.ndisks; i++)
 		known |= strcmp(role, vm.spec.disks[i].role) == 0 && vm.spec.disks[i].writable;
-	if (!known || bytes == 0 || bytes > INT64_MAX || keep_fields(w, m, keys, 1) < 0) {
+	if (!known || bytes == 0 || bytes > INT64_MAX || keep_fields(w, m, keys, ARRAY_SIZE(keys)) < 0) {
 		refuse(w, -EINVAL, "ASK has a bad 'role' or 'bytes'");
 		return;
 	}
@@ -373,12 +380,9 @@ static void on_state_fd(void *arg, const json_t *ret, const struct lg_err *err)
 static void on_limits(void *arg, const json_t *ret, const struct lg_err *err)
 {
 	struct wish *w = arg;
-	int fd = (int)w->target;
 
-	w->target = 0;
 	if (!is_over(w, ret, err))
-		command(w, "getfd", json_pack("{s:s}", "fdname", "state"), fd, on_state_fd);
-	lg_close(fd);
+		command(w, "getfd", json_pack("{s:s}", "fdname", "state"), w->fd, on_state_fd);
 }
 
 /* The processors stand still while it is written: as fast as the disk takes it. */
@@ -391,41 +395,44 @@ static void on_stopped(void *arg, const json_t *ret, const struct lg_err *err)
 	command(w, "migrate-set-parameters", json_pack("{s:I}", "max-bandwidth", (json_int_t)1 << 40), -1, on_limits);
 }
 
+static void stop(struct wish *w)
+{
+	w->until_ms = now_ms() + SUSPEND_MS;
+	command(w, "stop", NULL, -1, on_stopped);
+}
+
+/* The agent's stream is between two frames then, whoever goes on with it. */
 static void want_suspend(struct wish *w, struct lg_msg *m)
 {
-	int fd = lg_msg_take_fd(m, 0);
-
-	w->until_ms = now_ms() + SUSPEND_MS;
-	if (fd < 0) {
+	w->fd = lg_msg_take_fd(m, 0);
+	if (w->fd < 0) {
 		refuse(w, -EINVAL, "ASK suspend came without a descriptor");
 		return;
 	}
-	w->target = (uint64_t)fd;
-	command(w, "stop", NULL, -1, on_stopped);
+	w->next = stop;
+	snprintf(w->what, sizeof(w->what), "quiet");
+	if (agent_here())
+		ask_agent(w);
+	else
+		stop(w);
 }
 
 /* The time that it is, and random numbers that nobody else had. */
 void ask_resumed(void)
 {
-	static const char hex[] = "0123456789abcdef";
 	static struct lg_msg m;
-	unsigned char seed[32] = { 0 };
-	char text[65] = "";
+	char seed[2 * SEED + 1] = "";
 	struct timespec now;
 
 	if (!agent_here())
 		return;
-	if (getrandom(seed, sizeof(seed), 0) == sizeof(seed))
-		for (size_t i = 0; i < sizeof(seed); i++) {
-			text[2 * i] = hex[seed[i] >> 4];
-			text[2 * i + 1] = hex[seed[i] & 15];
-		}
 	clock_gettime(CLOCK_REALTIME, &now);
 	lg_msg_init(&m, 0);
 	lg_msg_put(&m, "tag", "resumed");
 	lg_msg_put(&m, "what", "resumed");
 	lg_msg_put_u64(&m, "clock_ns", (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
-	lg_msg_put(&m, "seed", text);
+	if (agent_seed(seed) == 0)
+		lg_msg_put(&m, "seed", seed);
 	agent_send_msg(0, LG_A_DO, &m);
 }
 

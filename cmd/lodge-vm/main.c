@@ -14,66 +14,19 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
 #include "cmd/lodge-vm/vm.h"
 #include "ct/inside.h"
 #include "ct/trace.h"
 
 #define CONNECTION 3
-#define MEASURE_NS 1000000u	/* the shortest time that a clock is measured over */
 
 struct vm vm = { .pidfd = -1, .netns_fd = -1, .incoming_fd = -1 };
 struct lg_msg msg_in, msg_out, start_msg;
 
 static char *title;
 static size_t title_size;
-
-/* ---- the host's clock ---- */
-
-struct instant {
-	uint64_t ns, tsc;
-};
-
-static struct instant began;
-
-/* Of a few readings the one that was least disturbed. */
-static struct instant look(void)
-{
-	struct instant best = { 0 };
-	uint64_t shortest = UINT64_MAX;
-
-	for (int i = 0; i < 8; i++) {
-		struct timespec now;
-		uint64_t before = __rdtsc(), after;
-
-		clock_gettime(CLOCK_MONOTONIC_RAW, &now);
-		after = __rdtsc();
-		if (after - before >= shortest)
-			continue;
-		shortest = after - before;
-		best.tsc = before + shortest / 2;
-		best.ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-	}
-	return best;
-}
-
-uint64_t tsc_khz(void)
-{
-	struct instant now = look();
-
-	while (now.ns - began.ns < MEASURE_NS) {
-		struct timespec rest = { .tv_nsec = (long)(MEASURE_NS - (now.ns - began.ns)) };
-
-		nanosleep(&rest, NULL);
-		now = look();
-	}
-	return (uint64_t)((unsigned __int128)(now.tsc - began.tsc) * 1000000u / (now.ns - began.ns));
-}
-
-/* ---- itself ---- */
 
 /* The kernel shows what stands where the arguments and the environment were. */
 static void find_title(int argc, char **argv)
@@ -154,7 +107,6 @@ int main(int argc, char **argv)
 		fputs("lodge-vm: it is started by lodged\n", stderr);
 		return 1;
 	}
-	began = look();
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	umask(077);
 	if (getenv("LG_SHIM_TRACE"))

@@ -17,7 +17,6 @@
 #include "ct/trace.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
-#include "lib/ns.h"
 #include "vm/sandbox.h"
 
 #define WORDS 300u
@@ -225,15 +224,14 @@ static int launch(const struct lg_vm_args *args, const int *fds, unsigned int nf
 		.cgroup_fd = vm.spec.cgroup_fd,
 		.kvm = vm.spec.kvm,
 	};
-	pid_t pid = lg_sandbox_start(&box, &vm.pidfd, err);
+	pid_t pid = lg_sandbox_start(&box, &vm.pidfd, &vm.netns_fd, err);
 
 	if (pid < 0)
 		return (int)pid;
 	vm.pid = pid;
 	lg_oom_reset(pid);
 	lg_trace("QEMU executed");
-	vm.netns_fd = lg_ns_open(pid, "net", err);
-	return vm.netns_fd < 0 ? vm.netns_fd : 0;
+	return 0;
 }
 
 static int launch_with(const int theirs[PAIRS], int words_fd, struct lg_err *err)
@@ -249,7 +247,7 @@ static int launch_with(const int theirs[PAIRS], int words_fd, struct lg_err *err
 		return lg_fail(err, -errno, "open '/dev/null'");
 	n = place_all(theirs, null, words_fd, fds, &at);
 	make_genid(genid);
-	r = lg_vm_args_make(&vm.spec, &at, vm.spec.kvm ? 0 : tsc_khz(), genid, &args);
+	r = lg_vm_args_make(&vm.spec, &at, genid, &args);
 	if (r < 0)
 		lg_fail(err, r, "QEMU's command line");
 	else

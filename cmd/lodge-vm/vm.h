@@ -56,9 +56,6 @@ extern struct lg_msg start_msg;
 /** set_title() - what ps shows: "lodge-vm CTID". */
 void set_title(unsigned int ctid);
 
-/** tsc_khz() - the host's, measured since we began. */
-uint64_t tsc_khz(void);
-
 /* ---- timers.c ---- */
 
 enum timer { TIMER_QMP, TIMER_WATCHDOG, TIMER_ASK, TIMER_INCOMING, TIMERS };
@@ -133,6 +130,11 @@ int agent_send_msg(uint32_t channel, enum lg_agent_kind kind, const struct lg_ms
 
 /** agent_setup() - the fields of SETUP out of START's. */
 int agent_setup(void);
+
+#define SEED 32u	/* bytes */
+
+/** agent_seed() - random numbers that nobody else had, in hex. -EIO: there are none. */
+int agent_seed(char text[2 * SEED + 1]);
 
 /* ---- session.c ---- */
 

@@ -17,16 +17,16 @@ static const struct {
 	const char *fields;	/* of START, beside the usual ones; blanks in a value are '_' */
 	const char *has[8], *lacks[4];
 } lines[] = {
-	{ "accel=tcg machine=microvm guest=1 disk=base_raw_ro disk=layer_raw_rw mac=02:00:00:00:00:01 append=quiet",
+	{ "accel=tcg machine=microvm guest=1 disk=base_raw_ro disk=layer_raw_rw mac=02:00:00:00:00:01 append=more=1",
 	  { "-machine microvm,acpi=on,isa-serial=on,rtc=off,pit=on,pic=on", "-cpu max -smp 2 -m 262144K",
-	    "console=ttyS0 panic=-1 reboot=acpi,t tsc_early_khz=2000000 tsc=reliable lpj=4000000 quiet",
+	    "-append more=1 -chardev", 
 	    "-add-fd fd=9,set=9 -blockdev driver=file,filename=/dev/fdset/9,node-name=base,read-only=on",
 	    "-device virtio-blk-device,drive=layer,id=disk-layer,serial=layer", "-netdev tap,id=net,fd=6",
 	    "-device virtio-net-device,netdev=net,mac=02:00:00:00:00:01",
 	    "-device virtserialport,chardev=agent,name=io.lodge.agent" },
 	  { "-pci", "vmgenid", "-incoming", "-vnc" } },
 	{ "accel=kvm machine=microvm guest=1 disk=base_raw_ro",
-	  { "pit=off,pic=off", "-accel kvm", "-cpu host", "-append console=ttyS0 panic=-1 reboot=acpi,t -chardev" },
+	  { "pit=off,pic=off", "-accel kvm", "-cpu host" },
 	  { "tsc_early_khz", "lpj", "virtio-net" } },
 	{ "accel=tcg machine=q35 guest=1 disk=base_raw_ro mac=02:00:00:00:00:01 incoming=1",
 	  { "-machine q35", "-device virtio-blk-pci,drive=base", "mac=02:00:00:00:00:01,romfile=", "-device pvpanic",
@@ -106,7 +106,7 @@ START_TEST(a_machine_is_what_start_says)
 	ck_assert_msg(lg_vm_spec_parse(&m, &spec, &err) == 0, "%s", err.msg);
 	at.agent = spec.guest ? 5 : -1;
 	at.tap = spec.mac ? 6 : -1;
-	ck_assert_int_eq(lg_vm_args_make(&spec, &at, 2000000, "00000000-0000", &args), 0);
+	ck_assert_int_eq(lg_vm_args_make(&spec, &at, "00000000-0000", &args), 0);
 	ck_assert_ptr_null(args.argv[args.n]);
 	join(&args, text, sizeof(text));
 	for (size_t i = 0; i < ARRAY_SIZE(lines[_i].has) && lines[_i].has[i]; i++)
