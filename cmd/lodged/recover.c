@@ -496,6 +496,7 @@ int recover(struct daemon *d, struct lg_err *err)
 	moving_recover(d);
 	import_go_on(d);
 	sweep_orphans(d);
+	vm_files_clean(d);
 	/* Spare shims of a daemon that was killed end by themselves: a moment later their cgroups can go. */
 	sweep_later(d, 500000);
 	if (new_boot)

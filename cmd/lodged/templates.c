@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/lodged/lodged.h"
+#include "cmd/lodged/vm.h"
 #include "lib/exit.h"
 #include "lib/json.h"
 
@@ -14,8 +14,9 @@ static json_t *used_by(struct daemon *d, const char *name)
 
 	for (size_t i = 0; i < d->ncts; i++) {
 		const char *of = lg_conf_get(d->cts[i]->conf, "OSTEMPLATE");
+		const char *kernel = d->cts[i]->vm ? lg_conf_get(d->cts[i]->conf, "VM_KERNEL") : NULL;
 
-		if (of && strcmp(of, name) == 0)
+		if ((of && strcmp(of, name) == 0) || (kernel && strcmp(kernel, name) == 0))
 			json_array_append_new(list, json_integer(d->cts[i]->ctid));
 	}
 	return list;
@@ -112,6 +113,7 @@ void api_template_remove(struct lg_vcall *call, const json_t *params, void *ctx)
 	}
 	emit_event(d, "template-removed", NULL, "%s", name);
 	empty_trash(d);
+	vm_files_clean(d);
 	lg_vcall_reply(call, NULL);
 }
 
@@ -141,6 +143,7 @@ static void build_over(int r, const struct lg_err *err, void *arg)
 		lg_vcall_fail(b->call, &why);
 	} else {
 		emit_event(b->d, "template-built", NULL, "%s", b->name);
+		vm_files_clean(b->d);
 		lg_vcall_reply(b->call, json_pack("{s:o}", "template",
 						  template_json(b->d, &t, true)));
 	}

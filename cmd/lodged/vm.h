@@ -38,6 +38,9 @@ int vm_files_find(const struct daemon *d, const struct lg_conf *conf, const stru
 int vm_files_prepare(struct daemon *d, const struct lg_conf *conf, struct lg_vcall *call, const json_t *params,
 		     void (*again)(struct lg_vcall *call, const json_t *params, void *ctx), struct lg_err *err);
 
+/** vm_files_clean() - what belongs to no template any more goes (worker); not while a suspended VM may need it */
+void vm_files_clean(struct daemon *d);
+
 /** vm_qemu() - the program; -ENOENT with a line that names its package. */
 int vm_qemu(const struct daemon *d, const char **ret, struct lg_err *err);
 

@@ -3,16 +3,19 @@
 /* What VMs boot from, found or made by a worker; what runs them; and what a VM's conf must say. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/lodged/criu.h"
 #include "cmd/lodged/vm.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/json.h"
+#include "lib/log.h"
 
 /* ---- the files ---- */
 
@@ -72,6 +75,25 @@ int vm_files_prepare(struct daemon *d, const struct lg_conf *conf, struct lg_vca
 		return lg_refuse(err, -EIO, 0, "what the worker made of template %s is gone", job.name);
 	r = disk_job(d, NULL, job.argv, -1, call, params, again, err);
 	return r < 0 ? r : 1;
+}
+
+static void cleaned(int r, const struct lg_err *err, void *arg)
+{
+	(void)arg;
+	if (r < 0)
+		lg_log(LG_LOG_WARN, "what VMs boot from: %s", err->msg);
+}
+
+void vm_files_clean(struct daemon *d)
+{
+	const char *const argv[] = { "vm-clean", "--var", d->root.var, NULL };
+	struct lg_err err = { 0 };
+
+	for (size_t i = 0; i < d->ncts; i++)
+		if (d->cts[i]->vm && d->cts[i]->state != STATE_RUNNING && checkpoint_is_there(d->cts[i]))
+			return;
+	if (faccessat(d->var_fd, "vm", F_OK, AT_SYMLINK_NOFOLLOW) == 0 && worker_run(d, argv, NULL, cleaned, NULL, &err) < 0)
+		lg_log(LG_LOG_WARN, "what VMs boot from: %s", err.msg);
 }
 
 /* ---- the host ---- */
