@@ -158,6 +158,23 @@ START_TEST(full_memory_holds_back_only_who_waits_for_it)
 }
 END_TEST
 
+START_TEST(a_vm_is_held_back_by_what_only_its_guest_knows)
+{
+	f.guest_memory = 500 * M;
+	f.guest_available = 100 * M;
+	ck_assert_str_eq(found(), "");
+	f.guest_available = 10 * M;
+	ck_assert_str_eq(found(), "memory");
+	says(0, "Inside");
+	f.guest_memory = 0;
+	f.emulated = true;
+	ck_assert_str_eq(found(), "");
+	f.now.cpu_us = S;
+	ck_assert_str_eq(found(), "cpu");
+	says(0, "without KVM");
+}
+END_TEST
+
 START_TEST(the_soft_limit_slows_down)
 {
 	f.limits.value[LG_LIMIT_MEMORY_HIGH] = 9 * M;
@@ -277,6 +294,7 @@ int main(void)
 		the_cpu_limit_is_told_as_the_cause_of_waiting, others_on_the_cpus_are_named,
 		the_last_ten_seconds_count_as_well, its_own_limit_of_the_disk_goes_before_others,
 		full_memory_holds_back_only_who_waits_for_it, the_soft_limit_slows_down,
+		a_vm_is_held_back_by_what_only_its_guest_knows,
 		a_kill_names_the_process, tasks_at_their_limit, full_tables_and_disks,
 		a_host_without_memory, its_own_disk_is_full, the_worst_goes_first, only_the_largest_users_are_kept,
 	};
