@@ -6,15 +6,12 @@
 #include <fcntl.h>
 #include <linux/keyctl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -23,6 +20,7 @@
 #include "cmd/lodge-shim/prune.h"
 #include "cmd/lodge-shim/shim.h"
 #include "ct/inside.h"
+#include "ct/process.h"
 #include "ct/trace.h"
 #include "lib/cleanup.h"
 
@@ -31,41 +29,19 @@
 struct shim shim = { .devpts = -1, .cgroup_fd = -1, .leaf_fd = -1, .seccomp_fd = -1 };
 struct lg_msg msg_in, msg_out;
 
-static char *title;
-static size_t title_size;
-
-/* The kernel shows what stands where the arguments and the environment were. */
-static void find_title(int argc, char **argv)
-{
-	char *end = argv[argc - 1] + strlen(argv[argc - 1]) + 1;
-
-	for (char **e = environ; *e; e++)
-		if (*e == end)
-			end += strlen(*e) + 1;
-	title = argv[0];
-	title_size = (size_t)(end - title);
-}
-
 void set_title(unsigned int ctid)
 {
-	char name[16];
-
-	memset(title, 0, title_size);
-	snprintf(title, title_size, "lodge-shim %u", ctid);
-	snprintf(name, sizeof(name), "shim %u", ctid);
-	prctl(PR_SET_NAME, name, 0, 0, 0);
+	lg_process_name("lodge-shim", "shim", ctid);
 }
 
 static void on_child(struct lg_source *s, uint32_t events)
 {
-	struct signalfd_siginfo info;
 	int status, init_status = 0;
 	bool init_ended = false;
 	pid_t pid;
 
 	(void)events;
-	while (read(s->fd, &info, sizeof(info)) > 0)
-		;
+	lg_process_heard(s);
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == shim.launch.pid) {
 			init_ended = true;
@@ -79,19 +55,6 @@ static void on_child(struct lg_source *s, uint32_t events)
 }
 
 static struct lg_source children = { .on_event = on_child };
-
-/* Nothing that is sent to a shim by accident may end a container. */
-static int watch_children(void)
-{
-	sigset_t all, child;
-
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, NULL);
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
-	children.fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-	return children.fd < 0 ? -errno : lg_source_add(&children, EPOLLIN);
-}
 
 /*
  * A mount namespace that follows the host's, so that a disk that is unmounted there is not held
@@ -109,14 +72,6 @@ static int detach(void)
 	return 0;
 }
 
-static bool is_connection(int fd)
-{
-	socklen_t len = sizeof(int);
-	int type = 0;
-
-	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
-}
-
 /* A spare stays as it is, warm for its start. */
 static int wait_quietly(int epoll, struct epoll_event *ev)
 {
@@ -131,7 +86,7 @@ int main(int argc, char **argv)
 	int r;
 
 	/* A script inside may run this file (ct/enter.h): it has no connection, and ends here. */
-	if (argc < 1 || !is_connection(CONNECTION)) {
+	if (argc < 1 || !lg_process_connected(CONNECTION)) {
 		static const char text[] = "lodge-shim: it is started by lodged\n";
 
 		return write(2, text, sizeof(text) - 1) < 0 ? 2 : 1;
@@ -139,12 +94,12 @@ int main(int argc, char **argv)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (getenv("LG_SHIM_TRACE"))
 		lg_trace_open();
-	find_title(argc, argv);
+	lg_process_title(argc, argv);
 	trim_init();
 	fcntl(CONNECTION, F_SETFD, FD_CLOEXEC);
 	r = lg_loop_init();
 	if (r == 0)
-		r = watch_children();
+		r = lg_process_children(&children);
 	if (r == 0)
 		r = detach();
 	if (r == 0)
