@@ -183,6 +183,19 @@ static int put_console(const struct lg_guest *g, struct lg_msg *m, struct lg_err
 	return put_text(m, "link", &t, err);
 }
 
+/* It fails where the library that loads modules is not installed, and with it everything counts as degraded. */
+static int put_modules(const struct lg_guest *g, struct lg_msg *m, struct lg_err *err)
+{
+	struct text t = { .len = 0 };
+
+	if (g->init_kind != LG_INIT_SYSTEMD || !g->vm)
+		return 0;
+	add(&t, "0644 /run/systemd/system/systemd-modules-load.service.d/lodge.conf\n"
+		"# Written by lodge: the package kmod may be missing.\n"
+		"[Unit]\nConditionPathExists=/usr/sbin/modprobe\n");
+	return put_text(m, "file", &t, err);
+}
+
 /*
  * What systemd is told for all services where namespaces within the container's are refused. At EPERM it goes
  * on without some of them by itself, and without the others the service does not start. Older ones complain of
@@ -264,7 +277,7 @@ int lg_guest_fields(const struct lg_guest *guest, struct lg_msg *m, struct lg_er
 	static int (*const parts[])(const struct lg_guest *g, struct lg_msg *m,
 				    struct lg_err *err) = {
 		put_hostname, put_hosts, put_resolv_conf, put_manager, put_containers,
-		put_systemd, put_console, put_checkpointable,
+		put_systemd, put_console, put_modules, put_checkpointable,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {

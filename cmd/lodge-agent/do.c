@@ -52,8 +52,9 @@ static int nibble(char c)
 int machine_seed(const struct machine *m, const struct lg_msg *msg, struct lg_err *err)
 {
 	const char *hex = lg_msg_get(msg, "seed");
+	/* struct rand_pool_info, whose array has no size */
 	struct {
-		struct rand_pool_info head;
+		int entropy_count, buf_size;
 		uint8_t bytes[SEED_BYTES];
 	} seed;
 	size_t n = 0;
@@ -66,8 +67,8 @@ int machine_seed(const struct machine *m, const struct lg_msg *msg, struct lg_er
 	}
 	if (*hex || n == 0)
 		return lg_refuse(err, -EINVAL, 0, "the seed is no hex of at most %u bytes", SEED_BYTES);
-	seed.head.entropy_count = (int)n * 8;
-	seed.head.buf_size = (int)n;
+	seed.entropy_count = (int)n * 8;
+	seed.buf_size = (int)n;
 	if (ioctl(m->random, RNDADDENTROPY, &seed) < 0 || ioctl(m->random, RNDRESEEDCRNG) < 0)
 		return lg_fail(err, -errno, "seed the random numbers");
 	return 0;

@@ -168,6 +168,8 @@ START_TEST(a_machine_has_what_a_container_has_not)
 	ck_assert_str_eq(field("link", "/run/systemd/system/getty.target.wants/console-getty.service\n"),
 			 "/run/systemd/system/getty.target.wants/console-getty.service\n"
 			 "/usr/lib/systemd/system/console-getty.service");
+	ck_assert_ptr_nonnull(strstr(field("file", "0644 /run/systemd/system/systemd-modules-load.service.d/lodge.conf\n"),
+				     "\nConditionPathExists=/usr/sbin/modprobe\n"));
 	/* Its kernel, its devices and its modules are its own. */
 	ck_assert_ptr_null(field("link", "/run/systemd/system/systemd-udevd.service"));
 	ck_assert_ptr_null(field("link", "/run/systemd/system/systemd-modules-load.service"));

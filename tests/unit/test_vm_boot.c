@@ -287,7 +287,7 @@ START_TEST(an_initrd_has_the_agent_and_unpacked_modules)
 {
 	lg_autoclose int out = -1;
 	struct lg_err err = { 0 };
-	char path[200];
+	char path[512];
 
 	put_modules("m");
 	put_text("agent", "the agent");
@@ -378,7 +378,7 @@ START_TEST(a_kernel_is_made_once_for_an_agent)
 	struct lg_vm_kernel k, other;
 	struct lg_err err = { 0 };
 	struct lg_template t;
-	char agent[200];
+	char agent[512];
 
 	if (!have_mkfs())
 		return;
@@ -410,7 +410,7 @@ START_TEST(a_template_without_a_kernel_makes_none)
 {
 	struct lg_err err = { 0 };
 	struct lg_template t;
-	char agent[200];
+	char agent[512];
 
 	put_template("k", "KERNEL_FOR=\"debian 13\"\n", "cc");
 	load("k", &t);
