@@ -93,5 +93,5 @@ int lg_vm_cmdline(const char *accel, const char *machine, unsigned int vcpus, ch
 	if (n > 0 && (size_t)n < size && micro && strcmp(accel, "tcg") == 0)
 		more = snprintf(ret + n, size - (size_t)n, " lpj=4000000 tsc=reliable tsc_early_khz=%" PRIu64,
 				lg_vm_tsc_khz());
-	return n < 0 || more < 0 || (size_t)(n + more) >= size ? -ENAMETOOLONG : 0;
+	return n < 0 || more < 0 || (size_t)n + (size_t)more >= size ? -ENAMETOOLONG : 0;
 }

@@ -14,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/reboot.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -29,6 +30,7 @@
 #define PORTS "class/virtio-ports"
 #define PORT_TRIES 1000u	/* of 5 ms */
 #define ARGS_MAX 64u
+#define FILES_TOP 1048576u	/* the kernel's fs.nr_open */
 #define GOODBYE_MS 2000u	/* the child has that long to tell what went wrong */
 
 struct booting {
@@ -322,7 +324,7 @@ static int leave_server(struct lg_err *err)
 static int start_init(struct lg_err *err)
 {
 	const char *init = lg_msg_get(&b.setup, "init");
-	int console = open("/dev/console", O_RDWR | O_NOCTTY);
+	int console = open("/dev/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
 	int *keep[] = { &b.started };
 	int r;
 
@@ -349,6 +351,19 @@ static void __attribute__((noreturn)) start_failed(const struct lg_err *err)
 	for (unsigned int ms = 0; ms < GOODBYE_MS && waitpid(-1, NULL, WNOHANG) == 0; ms += 10)
 		usleep(10000);
 	power_off();
+}
+
+/* What init and sessions are given comes out of these: the kernel's own are those of small machines of long ago. */
+static void raise_limits(void)
+{
+	for (int i = 0; i < RLIM_NLIMITS; i++) {
+		struct rlimit lim;
+
+		if (getrlimit((__rlimit_resource_t)i, &lim) < 0)
+			continue;
+		lim.rlim_max = i == RLIMIT_NOFILE ? FILES_TOP : RLIM_INFINITY;
+		setrlimit((__rlimit_resource_t)i, &lim);
+	}
 }
 
 /* clang-format off */
@@ -378,6 +393,7 @@ void boot(char *title)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	umask(022);
+	raise_limits();
 	for (size_t i = 0; i < ARRAY_SIZE(stages); i++) {
 		if (stages[i].name)
 			tell(LG_A_STAGE, "text", stages[i].name);
