@@ -197,7 +197,7 @@ suspended() {
 @test "a stock Debian 13 boots to the end, and its services run" {
 	need template debian-13
 	lodge create 102 --vm --template debian-13 --memory 512M --cpus 2 --disk 2G --ip auto --hostname trixie 2>/dev/null
-	lodge start --wait 102 2>/dev/null
+	lodge start --wait 102 2>/dev/null || fail "its console:" "$(tail -n 40 "$LG_VAR/log/console/102.log")"
 	is "$(in_ct 102 hostname)" trixie "host name"
 	like "$(in_ct 102 systemctl is-system-running || :)" 'running|degraded' "systemd"
 	is "$(in_ct 102 systemctl --failed --no-legend --plain | awk '{ print $1 }' | xargs)" "" "failed units"
