@@ -28,6 +28,7 @@ static const struct {
 	{ "firmware_file", offsetof(struct lg_vm_spec, firmware_file), false },
 	{ "preset",	   offsetof(struct lg_vm_spec, preset),	       false },
 	{ "vnc",	   offsetof(struct lg_vm_spec, vnc),	       false },
+	{ "qemu_version",  offsetof(struct lg_vm_spec, qemu_version),  false },
 };
 
 /* Fields that say one of two things. */

@@ -61,6 +61,7 @@ enum lg_vm_proto {
  *	vnc		path of a socket for its screen; absent: no screen
  *	fds, in this order: QEMU's cgroup2 directory; with "guest": the kernel, the initrd; one for each disk; with "mac": the tap;
  *	with "incoming" (1): what the machine's state is read from
+ *	qemu_version	with "incoming": of the QEMU that wrote it; another release's is refused
  *
  * What ASK can say
  *
@@ -70,8 +71,11 @@ enum lg_vm_proto {
  *	what=addrs, vcpus, hostname, freeze, thaw	as of vm/agent.h
  *	what=powerdown	the power button
  *	what=reset
- *	what=suspend	fd: where the machine's state goes. The processors stop and stay stopped; answered when it is written
- *	what=continue	after a suspend or a move that did not happen
+ *	what=suspend	fd: where the machine's state goes; error object: what the clients of its sessions, which end, are told.
+ *			The processors stop and stay stopped; answered when it is written, with "qemu", the version that wrote it.
+ *			From then on it is ended (SIGKILL), or told to continue; the end of the connection that asked is a continue
+ *			as well. Answered with an error it runs on
+ *	what=continue	after a suspend or a move that did not happen; answered when it runs
  */
 
 #endif

@@ -32,7 +32,7 @@ static struct {
 
 bool agent_here(void)
 {
-	return port.fd >= 0 && inited;
+	return port.fd >= 0 && inited && !vm.quiet;
 }
 
 static void forget(void)
@@ -110,7 +110,7 @@ int agent_send(uint32_t channel, enum lg_agent_kind kind, const void *data, size
 	bool idle = out.at == out.end;
 	int r;
 
-	if (port.fd < 0)
+	if (port.fd < 0 || vm.quiet)
 		return -ENOTCONN;
 	if (len > LG_AGENT_PAYLOAD)
 		return -EMSGSIZE;

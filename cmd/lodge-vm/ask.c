@@ -23,7 +23,6 @@
 #define QEMU_MS 10000
 #define AGENT_MS 30000
 #define BALLOON_MS 20000
-#define SUSPEND_MS 600000
 #define POLL_MS 50
 
 struct wish {
@@ -33,8 +32,6 @@ struct wish {
 	uint64_t target;	/* balloon: bytes */
 	uint64_t balloon;	/* usage: bytes it has */
 	bool to_agent;		/* the agent is to answer */
-	void (*next)(struct wish *w);	/* what comes behind its answer; NULL: TOLD */
-	int fd;			/* suspend: where the state goes; 0: none */
 	void (*poll)(struct wish *w);	/* asks QEMU again and again; NULL: nothing to ask */
 	char fields[512];	/* for the agent, once QEMU has done its part */
 	char what[16];
@@ -75,8 +72,6 @@ static void tell(struct wish *w, const struct lg_msg *fields, const struct lg_er
 		lg_msg_put_u64(&answer, "balloon", w->balloon);
 	lg_msg_send(w->to, &answer);
 	lg_close(w->to);
-	if (w->fd > 0)
-		close(w->fd);
 	*w = (struct wish){ 0 };
 }
 
@@ -155,17 +150,15 @@ void ask_done(const struct lg_msg *m)
 {
 	const char *tag = lg_msg_get(m, "tag");
 
+	if (suspend_quiet(tag))
+		return;
 	for (unsigned int i = 0; tag && i < WISHES; i++) {
 		struct wish *w = &wishes[i];
 		struct lg_err err = { 0 };
 
 		if (w->to <= 0 || !w->to_agent || strcmp(w->tag, tag) != 0)
 			continue;
-		w->to_agent = false;
-		if (w->next && !lg_msg_get(m, "error"))
-			w->next(w);
-		else
-			tell(w, m, &err);
+		tell(w, m, &err);
 		break;
 	}
 	set_tick();
@@ -173,6 +166,7 @@ void ask_done(const struct lg_msg *m)
 
 void ask_lost(void)
 {
+	suspend_alone();
 	for (unsigned int i = 0; i < WISHES; i++)
 		if (wishes[i].to > 0 && (wishes[i].to_agent || vm.pid == 0))
 			refuse(&wishes[i], -EPIPE, "the machine's agent ended");
@@ -336,87 +330,6 @@ static void want_reset(struct wish *w, struct lg_msg *m)
 	command(w, "system_reset", NULL, -1, just_done);
 }
 
-/* ---- to disk and back ---- */
-
-static void on_migrating(void *arg, const json_t *ret, const struct lg_err *err)
-{
-	struct wish *w = arg;
-	const char *status = lg_json_str(ret, "status");
-
-	if (is_over(w, ret, err))
-		return;
-	if (status && strcmp(status, "completed") == 0)
-		tell(w, NULL, NULL);
-	else if (status && (strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0))
-		refuse(w, -EIO, "QEMU could not write the machine's state%s%s",
-		       lg_json_str(ret, "error-desc") ? ": " : "",
-		       lg_json_str(ret, "error-desc") ? lg_json_str(ret, "error-desc") : "");
-	set_tick();
-}
-
-static void poll_migrating(struct wish *w)
-{
-	command(w, "query-migrate", NULL, -1, on_migrating);
-}
-
-static void on_migrate(void *arg, const json_t *ret, const struct lg_err *err)
-{
-	struct wish *w = arg;
-
-	if (is_over(w, ret, err))
-		return;
-	w->poll = poll_migrating;
-	set_tick();
-}
-
-static void on_state_fd(void *arg, const json_t *ret, const struct lg_err *err)
-{
-	struct wish *w = arg;
-
-	if (!is_over(w, ret, err))
-		command(w, "migrate", json_pack("{s:s}", "uri", "fd:state"), -1, on_migrate);
-}
-
-static void on_limits(void *arg, const json_t *ret, const struct lg_err *err)
-{
-	struct wish *w = arg;
-
-	if (!is_over(w, ret, err))
-		command(w, "getfd", json_pack("{s:s}", "fdname", "state"), w->fd, on_state_fd);
-}
-
-/* The processors stand still while it is written: as fast as the disk takes it. */
-static void on_stopped(void *arg, const json_t *ret, const struct lg_err *err)
-{
-	struct wish *w = arg;
-
-	if (is_over(w, ret, err))
-		return;
-	command(w, "migrate-set-parameters", json_pack("{s:I}", "max-bandwidth", (json_int_t)1 << 40), -1, on_limits);
-}
-
-static void stop(struct wish *w)
-{
-	w->until_ms = now_ms() + SUSPEND_MS;
-	command(w, "stop", NULL, -1, on_stopped);
-}
-
-/* The agent's stream is between two frames then, whoever goes on with it. */
-static void want_suspend(struct wish *w, struct lg_msg *m)
-{
-	w->fd = lg_msg_take_fd(m, 0);
-	if (w->fd < 0) {
-		refuse(w, -EINVAL, "ASK suspend came without a descriptor");
-		return;
-	}
-	w->next = stop;
-	snprintf(w->what, sizeof(w->what), "quiet");
-	if (agent_here())
-		ask_agent(w);
-	else
-		stop(w);
-}
-
 /* The time that it is, and random numbers that nobody else had. */
 void ask_resumed(void)
 {
@@ -436,28 +349,6 @@ void ask_resumed(void)
 	agent_send_msg(0, LG_A_DO, &m);
 }
 
-static void on_continued(void *arg, const json_t *ret, const struct lg_err *err)
-{
-	if (ret)
-		ask_resumed();
-	just_done(arg, ret, err);
-}
-
-/* A state that is still being written would stop the machine again when it is. */
-static void on_given_up(void *arg, const json_t *ret, const struct lg_err *err)
-{
-	struct wish *w = arg;
-
-	if (!is_over(w, ret, err))
-		command(w, "cont", NULL, -1, on_continued);
-}
-
-static void want_continue(struct wish *w, struct lg_msg *m)
-{
-	(void)m;
-	command(w, "migrate_cancel", NULL, -1, on_given_up);
-}
-
 /* ---- ASK ---- */
 
 /* clang-format off */
@@ -475,8 +366,6 @@ static const struct {
 	{ "thaw",      want_agent },
 	{ "powerdown", want_powerdown },
 	{ "reset",     want_reset },
-	{ "suspend",   want_suspend },
-	{ "continue",  want_continue },
 };
 /* clang-format on */
 
@@ -500,6 +389,14 @@ void ask_take(struct lg_msg *m, int from)
 	const char *tag = lg_msg_get(m, "tag"), *what = lg_msg_get(m, "what");
 	struct wish refused = { 0 }, *w = &refused;
 
+	if (what && strcmp(what, "suspend") == 0) {
+		suspend_take(m, from);
+		return;
+	}
+	if (what && strcmp(what, "continue") == 0) {
+		suspend_continue(m, from);
+		return;
+	}
 	for (unsigned int i = 0; i < WISHES && w == &refused; i++)
 		if (wishes[i].to <= 0)
 			w = &wishes[i];

@@ -179,27 +179,6 @@ static void await_state(void)
 		timer_set(TIMER_INCOMING, INCOMING_POLL_MS, await_state);
 }
 
-static void on_incoming(void *arg, const json_t *ret, const struct lg_err *err)
-{
-	struct lg_err why = { 0 };
-
-	(void)arg;
-	if (vm.phase != PHASE_MADE || ret || err->code == -EPIPE)
-		return;
-	lg_refuse(&why, err->code, 0, "read the machine's state: %s", err->msg);
-	start_fail(&why);
-}
-
-static int read_state(struct lg_err *err)
-{
-	int r = qemu_command("getfd", json_pack("{s:s}", "fdname", "state"), vm.incoming_fd, CONT_MS, on_incoming, NULL);
-
-	if (r == 0)
-		r = qemu_command("migrate-incoming", json_pack("{s:s}", "uri", "fd:state"), -1, CONT_MS, on_incoming, NULL);
-	vm.incoming_fd = lg_close(vm.incoming_fd);
-	return r < 0 ? lg_fail(err, r, "read the machine's state") : 0;
-}
-
 static void let_go(void)
 {
 	if (!vm.ready || !vm.go || vm.cont)
@@ -208,6 +187,12 @@ static void let_go(void)
 		await_state();
 	else
 		run();
+}
+
+static void is_ready(void)
+{
+	vm.ready = true;
+	let_go();
 }
 
 void start_ready(void)
@@ -220,10 +205,10 @@ void start_ready(void)
 	if (lg_sandbox_strip(vm.pid, vm.pidfd, &err) < 0)
 		start_fail(&err);
 	lg_trace("root emptied");
-	if (vm.spec.incoming && read_state(&err) < 0)
-		start_fail(&err);
-	vm.ready = true;
-	let_go();
+	if (vm.spec.incoming)
+		incoming_begin(is_ready);
+	else
+		is_ready();
 }
 
 void start_go(void)

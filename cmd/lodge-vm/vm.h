@@ -42,6 +42,7 @@ struct vm {
 	bool go;			/* lodged said so */
 	bool cont;			/* the processors run */
 	bool panicked;
+	bool quiet;			/* a suspend: the agent is told nothing */
 	int ended_by;			/* signal that stands for the reason of QEMU's SHUTDOWN; 0: it said none */
 	char stage[64];			/* how far the guest came; "": it said nothing */
 	struct session *sessions;
@@ -58,7 +59,7 @@ void set_title(unsigned int ctid);
 
 /* ---- timers.c ---- */
 
-enum timer { TIMER_QMP, TIMER_WATCHDOG, TIMER_ASK, TIMER_INCOMING, TIMERS };
+enum timer { TIMER_QMP, TIMER_WATCHDOG, TIMER_ASK, TIMER_INCOMING, TIMER_SUSPEND, TIMERS };
 
 int timers_init(void);
 
@@ -104,6 +105,9 @@ int qemu_start(struct lg_err *err);
 
 /** qemu_command() - as lg_qmp_command() */
 int qemu_command(const char *name, json_t *args, int fd, int timeout_ms, lg_qmp_done done, void *arg);
+
+/** qemu_version() - "7.2.22", of an answer to query-version. */
+void qemu_version(const json_t *ret, char text[24]);
 
 /** qemu_drain() - take what it said before its end. */
 void qemu_drain(void);
@@ -176,6 +180,25 @@ void ask_resumed(void);
 
 /** ask_lost() - there is no agent any more: what waits for it is answered. */
 void ask_lost(void);
+
+/* ---- suspend.c: to disk and on again ---- */
+
+/** suspend_take() - ASK suspend from the connection @from. */
+void suspend_take(struct lg_msg *m, int from);
+
+/** suspend_continue() - ASK continue: it runs on. */
+void suspend_continue(struct lg_msg *m, int from);
+
+/** suspend_quiet() - the agent answered DO @tag; was that for a suspend? */
+bool suspend_quiet(const char *tag);
+
+/** suspend_alone() - there is no agent any more. */
+void suspend_alone(void);
+
+/* ---- incoming.c: out of its state ---- */
+
+/** incoming_begin() - have QEMU read it, if it is one that can; @when_ready: it has begun to. */
+void incoming_begin(void (*when_ready)(void));
 
 /* ---- screen.c ---- */
 
