@@ -11,7 +11,9 @@
  * the next does not clear away.
  */
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <signal.h>
@@ -128,13 +130,6 @@ static int ask_criu(const struct job *job, struct lg_err *err)
 	return criu_probe(job->name, err);
 }
 
-/* A machine's memory takes its time to get to the disk. */
-static int sync_file(const struct job *job, struct lg_err *err)
-{
-	(void)job;
-	return fsync(STDIN_FILENO) < 0 ? lg_fail(err, -errno, "write it to the disk") : 0;
-}
-
 static int ask_qemu(const struct job *job, struct lg_err *err)
 {
 	return qemu_probe(job->name, err);
@@ -200,6 +195,25 @@ static int vm_clean(const struct job *job, struct lg_err *err)
 	return lg_vm_cache_clean(job->var, err);
 }
 
+/* Everything in the folder that is descriptor 3, and itself, is on the disk behind this. */
+static int sync_folder(const struct job *job, struct lg_err *err)
+{
+	lg_autodir DIR *dir = fdopendir(ANSWER);
+	struct dirent *e;
+	int r = dir ? 0 : -errno;
+
+	(void)job;
+	while (r == 0 && (e = readdir(dir))) {
+		lg_autoclose int fd = e->d_type == DT_REG ? openat(ANSWER, e->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+
+		if (e->d_type == DT_REG && (fd < 0 || fsync(fd) < 0))
+			r = -errno;
+	}
+	if (r == 0 && fsync(ANSWER) < 0)
+		r = -errno;
+	return r < 0 ? lg_fail(err, r, "write its memory to the disk") : 0;
+}
+
 static const struct verb verbs[] = {
 	{ "migrate", "--var VAR - <REQUEST", false, true, migrate_send },
 	{ "ask-move", "--var VAR - <REQUEST", false, true, migrate_ask },
@@ -209,7 +223,6 @@ static const struct verb verbs[] = {
 	{ "disk-grow", "--var VAR --bytes N [--mounted] CTID", false, true, disk_grow },
 	{ "disk-remake", "--var VAR [--bytes N] [--inodes N] CTID", false, true, disk_remake },
 	{ "criu-probe", "--var VAR PROGRAM", false, true, ask_criu },
-	{ "sync", "--var VAR - <FILE", false, true, sync_file },
 	{ "qemu-probe", "--var VAR PROGRAM", false, true, ask_qemu },
 	{ "dump-pack", "--var VAR --file FILE [--key FILE] FOLDER", false, true, dump_pack },
 	{ "dump-unpack", "--var VAR --file FILE [--key FILE] FOLDER", false, true, dump_unpack },
@@ -220,6 +233,7 @@ static const struct verb verbs[] = {
 	{ "vm-base", "--var VAR TEMPLATE", false, true, vm_base },
 	{ "vm-kernel", "--var VAR --file AGENT TEMPLATE", false, true, vm_kernel },
 	{ "vm-clean", "--var VAR", false, false, vm_clean },
+	{ "sync-folder", "--var VAR 3<FOLDER", false, false, sync_folder },
 	{ "facts", "--var VAR --criu PATH|--no-criu WHY [--lxcfs] [--ctid ID]", false, false, facts },
 };
 

@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 #include "cmd/lodged/criu.h"
-#include "ct/ahead.h"
 #include "cmd/lodged/vm.h"
+#include "ct/ahead.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/json.h"
@@ -111,13 +111,26 @@ void checkpoint_keep_log(const struct instance *ct)
 		checkpoint_keep_log_of(ct, folder);
 }
 
+/* What has run on has other files than its images know: that must be so after a power cut, too. */
+static void sync_layer(const struct instance *ct)
+{
+	lg_autoclose int fd = -1;
+	char name[40];
+
+	snprintf(name, sizeof(name), "ct/%u", ct->ctid);
+	fd = openat(ct->d->var_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) < 0)
+		lg_log(LG_LOG_WARN, "%s: sync '%s/%s': %s", instance_label(ct), ct->d->root.var, name, strerror(errno));
+}
+
 void checkpoint_remove(const struct instance *ct)
 {
 	struct lg_err err = { 0 };
 	char name[40], state[64];
 
 	mark_path(ct, name);
-	unlinkat(ct->d->var_fd, name, 0);
+	if (unlinkat(ct->d->var_fd, name, 0) == 0)
+		sync_layer(ct);
 	name_of(ct, name);
 	/* First what makes it count: half a set of images is no checkpoint. */
 	snprintf(state, sizeof(state), "%s/" STATE, name);
@@ -210,7 +223,7 @@ int checkpoint_complete(const struct instance *ct, int images, bool host_down, s
 			  (int)ct->ctid, "template", lg_conf_get(ct->conf, "OSTEMPLATE"), "addresses",
 			  checkpoint_addresses(ct), "id_base", (json_int_t)ct->id_base, "started_at",
 			  (json_int_t)ct->started_at, "suspended_at", (json_int_t)time(NULL), "kernel",
-			  uts.release, "arch", uts.machine, "vm", vm_run_json(ct));
+			  uts.release, "arch", uts.machine, "vm", vm_saved_json(ct));
 	if (!state)
 		return lg_fail(err, -ENOMEM, "describe the checkpoint");
 	return lg_json_save(images, STATE, state, true, err);

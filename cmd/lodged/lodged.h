@@ -74,6 +74,8 @@ struct vm_run {
 	bool kvm;
 	char machine[16];
 	char kernel[65];	/* its version */
+	char base_id[33], modules_id[33];	/* which making of its disks (lg_erofs_identity()) */
+	char qemu[24];		/* version, known from its suspend on */
 };
 
 struct instance {

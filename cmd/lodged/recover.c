@@ -242,11 +242,6 @@ static void heal_dump(struct instance *ct, const char *op)
 	struct lg_err err = { 0 };
 	char name[16];
 
-	if (ct->vm) {
-		if (strcmp(op, "suspend") == 0)
-			suspend_vm_continue(ct);
-		return;
-	}
 	snprintf(name, sizeof(name), "%u", ct->ctid);
 	/* It may have been killed just before the word that ends the container. */
 	lg_cg_freeze(ct->d->cg, name, false, NULL);
@@ -259,6 +254,17 @@ static void heal_dump(struct instance *ct, const char *op)
 		       err.msg);
 	else
 		lg_log(LG_LOG_INFO, "%s: its %s was interrupted: it runs on", instance_label(ct), op);
+}
+
+/* Its shim lets it run on by itself, as soon as it can. */
+static void heal_vm(struct instance *ct, const char *op)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%u", ct->ctid);
+	checkpoint_remove(ct);
+	lg_cg_freeze(ct->d->cg, name, false, NULL);
+	lg_log(LG_LOG_INFO, "%s: its %s was interrupted: it runs on", instance_label(ct), op);
 }
 
 static void recover_one(struct daemon *d, const char *file, uint32_t ctid)
@@ -279,7 +285,9 @@ static void recover_one(struct daemon *d, const char *file, uint32_t ctid)
 	criu_settle(ct);
 	if (init_lives(state) && adopt(ct, state) == 0) {
 		/* A suspend that did not happen, or a resume that did. */
-		if (!is_moving(ct) && !(op && strcmp(op, "start") == 0))
+		if (ct->vm && op && strcmp(op, "suspend") == 0)
+			heal_vm(ct, op);
+		else if (!ct->vm && !is_moving(ct) && !(op && strcmp(op, "start") == 0))
 			heal_dump(ct, op ? op : "dump");
 		checkpoint_remove(ct);
 		lg_log(LG_LOG_INFO, "%s is running", instance_label(ct));

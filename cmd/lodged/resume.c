@@ -107,7 +107,8 @@ int resume_check(struct instance *ct, struct lg_err *err)
 				 template);
 	if (arch && strcmp(arch, uts.machine) != 0)
 		return lg_refuse(err, -EINVAL, 0, "it was suspended on a host of another kind: %s", arch);
-	return check_addresses(ct, state, err);
+	r = check_addresses(ct, state, err);
+	return r < 0 ? r : vm_resume_check(ct, state, err);
 }
 
 void resume_begin(struct op *op)
@@ -134,10 +135,7 @@ void resume_begin(struct op *op)
 /* With a dump file it may have come from elsewhere, as its layer has. */
 static int may_resume(const struct instance *ct, const char *file, struct lg_err *err)
 {
-	int r = file ? vm_refuse(ct, "a dump file", LG_EXIT_RESTORE, err) : 0;
-
-	if (r == 0)
-		r = state_allows(ct, file && ct->state == STATE_STOPPED ? VERB_START : VERB_RESUME, err);
+	int r = state_allows(ct, file && ct->state == STATE_STOPPED ? VERB_START : VERB_RESUME, err);
 
 	if (r == 0 && file && dumpfile_check(ct->d, file, err) < 0) {
 		r = lg_within(err, err->code, "resume %s", instance_label(ct));

@@ -50,6 +50,9 @@ static int refuse_used(const struct change *c, enum lg_disk_change change, struc
 {
 	if (c->ct->state == STATE_MOUNTED)
 		return lg_refuse(err, -EBUSY, LG_EXIT_MOUNTED, "its disk: umount it first");
+	if (change_suspended(c) && c->ct->vm)
+		return lg_refuse(err, -EBUSY, LG_EXIT_RUNNING,
+				 "a suspended VM's disk stays as it is: its memory knows what is on it: resume it first");
 	if (change_suspended(c) && change == LG_DISK_REMAKE)
 		return lg_refuse(err, -EBUSY, LG_EXIT_RUNNING,
 				 "a suspended container's disk can only be made larger: its memory knows the files as "

@@ -7,7 +7,6 @@
 #include <stdio.h>
 
 #include "cmd/lodged/spec.h"
-#include "cmd/lodged/suspend.h"
 #include "cmd/lodged/vm.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
@@ -50,8 +49,6 @@ static int open_all(struct op *op, int fds[VM_SPEC_FDS], struct lg_err *err)
 	if (fds[0] >= 0)
 		fds[4] = open_layer(op->ct, err);
 	if (fds[0] < 0 || fds[4] < 0)
-		return err->code;
-	if (op->restore && resume_vm_open(op->ct, &fds[STATE], err) < 0)
 		return err->code;
 	for (size_t i = 0; i < VM_SPEC_FDS; i++)
 		if (paths[i] && (fds[i] = open_file(paths[i], err)) < 0)
@@ -152,13 +149,13 @@ int spec_vm_make(struct op *op, struct lg_msg *m, int fds[VM_SPEC_FDS], struct l
 		r = spec_put_kernel(op->ct, m, err);
 	if (r == 0)
 		r = spec_put_guest(op, m, err);
+	if (r == 0 && op->restore)
+		r = vm_resume_put(op, m, &fds[STATE], err);
 	for (size_t i = 0; r == 0 && i < STATE; i++)
 		r = lg_msg_put_fd(m, fds[i]);
 	if (r == 0)
 		r = lg_msg_put_fd(m, op->vm->tap);
-	if (r == 0 && op->restore) {
-		lg_msg_put(m, "incoming", "1");
+	if (r == 0 && op->restore)
 		r = lg_msg_put_fd(m, fds[STATE]);
-	}
 	return r;
 }

@@ -27,6 +27,7 @@
 #include "ct/trace.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
+#include "lib/kind.h"
 #include "lib/log.h"
 #include "lib/proc.h"
 #include "lib/settings.h"
@@ -190,6 +191,9 @@ int start_read_limits(struct op *op, struct limits *limits, struct lg_err *err)
 	struct lg_err why = { 0 };
 	int r = limits_of(op->ct->conf, limits, err);
 
+	/* The machine is the one of then. */
+	if (r == 0 && op->restore && op->ct->vm)
+		limits->set.value[LG_LIMIT_MEMORY] = lg_vm_cgroup_memory(op->ct->vm_run.memory);
 	if (r == 0 && limits_apply_oom(op->ct, NULL, limits, &why) < 0)
 		warn_limit(why.msg, op);
 	return r;

@@ -49,7 +49,7 @@ static int check_vm(void *ctx, struct lg_err *err)
 	if (r < 0)
 		return r;
 	if (op->restore)
-		return resume_vm_read(ct, err);
+		return vm_resume_prepare(op, err);
 	*run = (struct vm_run){ .kvm = lg_kvm_usable(NULL) };
 	snprintf(run->machine, sizeof(run->machine), VM_MACHINE);
 	r = lg_vm_memory(ct->conf, &run->memory, err);
@@ -143,6 +143,8 @@ static int make_files(void *ctx, struct lg_err *err)
 	r = vm_files_find(op->ct->d, op->ct->conf, &op->template, &op->vm->files, &job, err);
 	if (r == 1)
 		return run_job(op, &job, err);
+	if (r == 0)
+		r = vm_files_note(&op->vm->files, &op->ct->vm_run, err);
 	if (r == 0) {
 		keep_files(op);
 		start_allow_time(op, MACHINE_TIMEOUT_S);

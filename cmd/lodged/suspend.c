@@ -31,12 +31,20 @@
 #define SUSPEND_TIMEOUT_S 600u	/* memory of many GiB to a slow disk */
 #define HOST_DOWN_TIMEOUT_S 300u	/* a stop may have to follow before the host gives up on both */
 
+struct suspend {
+	struct checking *checking;	/* the look at what is in the way; the callback's own */
+	int images;
+	struct criu_job *job;
+	bool committed;		/* GO was said: it does not run any more */
+	bool gone;		/* its last process has ended, and its cgroup is swept */
+};
+
 unsigned int suspend_time(const struct daemon *d)
 {
 	return d->suspend_s >= 0 ? (unsigned int)d->suspend_s : SUSPEND_TIMEOUT_S;
 }
 
-static unsigned int time_of(const struct op *op)
+unsigned int suspend_time_of(const struct op *op)
 {
 	return op->host_down ? HOST_DOWN_TIMEOUT_S : suspend_time(op->ct->d);
 }
@@ -51,13 +59,9 @@ static void forget(struct op *op)
 	free(s);
 }
 
-void suspend_failed(struct op *op, struct lg_err *err)
+void suspend_fail(struct op *op, struct lg_err *err)
 {
-	forget(op);
-	if (op->ct->vm && op->ct->state == STATE_RUNNING)
-		suspend_vm_continue(op->ct);
-	else
-		checkpoint_keep_log(op->ct);
+	checkpoint_keep_log(op->ct);
 	checkpoint_remove(op->ct);
 	runtime_save(op->ct, NULL, NULL);
 	lg_within(err, err->code, "suspend %s", instance_label(op->ct));
@@ -77,6 +81,12 @@ void suspend_failed(struct op *op, struct lg_err *err)
 			  why.msg, op->ct->ctid);
 	}
 	op_fail(op, err);
+}
+
+static void failed(struct op *op, struct lg_err *err)
+{
+	forget(op);
+	suspend_fail(op, err);
 }
 
 /* What CRIU did not end, as it was killed; the sweep waits for it. */
@@ -120,15 +130,20 @@ void suspend_answer(struct op *op)
 	op_end(op, answer);
 }
 
-static void suspended(struct op *op)
+void suspend_done(struct op *op)
 {
-	forget(op);
 	op->timer = sd_event_source_disable_unref(op->timer);
 	op->ct->state = instance_rest(op->ct);
 	if (op->file)
 		dumpfile_write(op);
 	else
 		suspend_answer(op);
+}
+
+static void suspended(struct op *op)
+{
+	forget(op);
+	suspend_done(op);
 }
 
 /* When it was committed the images are whole, and what CRIU could not end the sweep does. */
@@ -146,7 +161,7 @@ static void criu_ended(struct op *op)
 	}
 	if (!op->err.code)
 		lg_refuse(&op->err, -EIO, 0, "lodge-criu was killed; the container runs on");
-	suspend_failed(op, &op->err);
+	failed(op, &op->err);
 }
 
 static void take_message(const struct lg_msg *m, void *arg)
@@ -194,26 +209,21 @@ void suspend_lent(struct instance *ct, struct lg_msg *m)
 		return;
 	if (lg_msg_get(m, "error")) {
 		lg_msg_get_err(m, &err);
-		suspend_failed(op, &err);
-		return;
-	}
-	if (ct->vm) {
-		suspend_vm_lent(op);
+		failed(op, &err);
 		return;
 	}
 	root = lg_msg_take_fd(m, 0);
 	op_progress(op, "writing its memory");
 	if (run_criu(op, root, &err) < 0)
-		suspend_failed(op, &err);
+		failed(op, &err);
 	lg_close(root);
 }
 
 /* Its init had its own reasons, before CRIU had begun. */
-static void ended_by_itself(struct op *op)
+void suspend_too_late(struct op *op)
 {
 	struct lg_err err = { 0 };
 
-	forget(op);
 	checkpoint_remove(op->ct);
 	if (op->as_stop) {
 		op_end(op, json_pack("{s:b, s:b, s:b}", "was_running", 1, "killed", 0, "suspended", 0));
@@ -221,6 +231,12 @@ static void ended_by_itself(struct op *op)
 	}
 	lg_refuse(&err, -ESRCH, LG_EXIT_CHKPNT, "suspend %s: it has ended by itself meanwhile", instance_label(op->ct));
 	op_fail(op, &err);
+}
+
+static void ended_by_itself(struct op *op)
+{
+	forget(op);
+	suspend_too_late(op);
 }
 
 void suspend_over(struct op *op)
@@ -243,11 +259,11 @@ static int timed_out(sd_event_source *src, uint64_t usec, void *arg)
 	(void)src;
 	(void)usec;
 	op->timer = sd_event_source_disable_unref(op->timer);
-	lg_refuse(&err, -ETIMEDOUT, 0, "it took more than %u s", time_of(op));
+	lg_refuse(&err, -ETIMEDOUT, 0, "it took more than %u s", suspend_time_of(op));
 	if (s && s->job && !s->committed)
 		criu_abandon(s->job, &err);
 	else if (s && !s->job && !s->committed)
-		suspend_failed(op, &err);
+		failed(op, &err);
 	return 0;
 }
 
@@ -279,7 +295,7 @@ static void begin(struct op *op)
 	if (r == 0)
 		r = ask_shim(op, &err);
 	if (r < 0)
-		suspend_failed(op, &err);
+		failed(op, &err);
 }
 
 struct checking {
@@ -314,7 +330,7 @@ static void checked(int r, const struct lg_err *err, const struct checkpoint_rep
 		       err->msg);
 	} else if (json_array_size(report->blockers) > 0) {
 		checkpoint_refuse(op->ct, report, &why);
-		suspend_failed(op, &why);
+		failed(op, &why);
 		return;
 	} else if ((losses = checkpoint_losses(op->ct, report))) {
 		lg_log(LG_LOG_WARN, "suspend %s: %s", instance_label(op->ct), json_string_value(losses));
@@ -350,8 +366,6 @@ static int prepare(struct op *op, struct lg_err *err)
 		return lg_fail(err, -ENOMEM, "suspend");
 	s->images = -1;
 	op->arg = s;
-	if (op->ct->vm)
-		return 0;
 	r = criu_program(op->ct->d, &program, err);
 	if (r == 0 && nesting_is_on(op->ct->conf))
 		r = lg_refuse(err, -EOPNOTSUPP, 0, "it has the feature nesting, and containers inside "
@@ -365,12 +379,14 @@ void suspend_begin(struct op *op)
 {
 	struct lg_err err = { 0 };
 
+	if (op->ct->vm) {
+		vm_suspend_begin(op);
+		return;
+	}
 	op->then = suspend_over;
-	op_timer(op, time_of(op), timed_out);
+	op_timer(op, suspend_time_of(op), timed_out);
 	if (prepare(op, &err) < 0)
-		suspend_failed(op, &err);
-	else if (op->ct->vm)
-		begin(op);
+		failed(op, &err);
 }
 
 /* A dump file of one that is suspended already: its images only move. */
@@ -386,10 +402,7 @@ static int check_moving(const struct instance *ct, struct lg_err *err)
 static int may_suspend(const struct instance *ct, const char *file, struct lg_err *err)
 {
 	bool moves = file && ct->state == STATE_SUSPENDED && !ct->op;
-	int r = file ? vm_refuse(ct, "a dump file", LG_EXIT_CHKPNT, err) : 0;
-
-	if (r == 0)
-		r = moves ? check_moving(ct, err) : state_allows(ct, VERB_SUSPEND, err);
+	int r = moves ? check_moving(ct, err) : state_allows(ct, VERB_SUSPEND, err);
 
 	if (r == 0 && file && dumpfile_check(ct->d, file, err) < 0) {
 		r = lg_within(err, err->code, "suspend %s", instance_label(ct));

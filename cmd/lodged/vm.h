@@ -56,9 +56,34 @@ int vm_check_template(const struct lg_template *t, struct lg_err *err);
 /** vm_check_conf() - memory, processors and disk of a new VM or a changed one. */
 int vm_check_conf(const struct lg_conf *conf, struct lg_err *err);
 
+/** vm_files_note() - remember in @run which disks these are. */
+int vm_files_note(const struct vm_files *files, struct vm_run *run, struct lg_err *err);
+
+/** vm_files_same() - are the files that @ct was booted from there, and the same? -EINVAL. */
+int vm_files_same(const struct instance *ct, struct lg_err *err);
+
 /** vm_run_json(), vm_run_read() - what it was started as, for RUN/ct/ID.json */
 json_t *vm_run_json(const struct instance *ct);
 void vm_run_read(struct instance *ct, const json_t *run);
+
+/* ---- suspend_vm.c, resume_vm.c: to disk and back; suspend.c and resume.c have what is the same for containers ---- */
+
+#define VM_STATE_FILE "machine.img"	/* in VAR/checkpoint/ID */
+
+/** vm_suspend_begin() - @op answers with the suspended VM. */
+void vm_suspend_begin(struct op *op);
+
+/** vm_saved_json() - what state.json has of a VM: what it was started as, and who wrote its memory; NULL of a container. */
+json_t *vm_saved_json(const struct instance *ct);
+
+/** vm_resume_check() - can what @state says go on here? */
+int vm_resume_check(const struct instance *ct, const json_t *state, struct lg_err *err);
+
+/** vm_resume_prepare() - a part of its start: the same machine as then. */
+int vm_resume_prepare(struct op *op, struct lg_err *err);
+
+/** vm_resume_put() - what START needs beside the usual; @ret is the caller's. */
+int vm_resume_put(const struct op *op, struct lg_msg *m, int *ret, struct lg_err *err);
 
 /* ---- start_vm.c ---- */
 
@@ -69,6 +94,7 @@ struct vm_start {
 	bool kvm;
 	bool making;		/* a worker makes its files */
 	unsigned int watchdog_s;
+	char qemu[24];		/* of a resume: the version that wrote its memory */
 };
 
 void vm_start_free(struct vm_start *vm);

@@ -16,6 +16,7 @@
 #include "lib/exit.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "vm/qemu.h"
 
 /* ---- the files ---- */
 
@@ -94,6 +95,46 @@ void vm_files_clean(struct daemon *d)
 			return;
 	if (faccessat(d->var_fd, "vm", F_OK, AT_SYMLINK_NOFOLLOW) == 0 && worker_run(d, argv, NULL, cleaned, NULL, &err) < 0)
 		lg_log(LG_LOG_WARN, "what VMs boot from: %s", err.msg);
+}
+
+/* ---- which they are ---- */
+
+int vm_files_note(const struct vm_files *files, struct vm_run *run, struct lg_err *err)
+{
+	int r = lg_erofs_identity(files->base, run->base_id, err);
+
+	return r < 0 ? r : lg_erofs_identity(files->kernel.modules, run->modules_id, err);
+}
+
+static int check_same(const char *path, const char *was, const char *what, struct lg_err *err)
+{
+	char now[33];
+	int r = lg_erofs_identity(path, now, err);
+
+	if (r == 0 && strcmp(now, was) == 0)
+		return 0;
+	return lg_refuse(err, -EINVAL, 0, "its %s is %s ('%s'), and the one of then is in its memory", what,
+			 r == 0 ? "another one now" : "not there any more", path);
+}
+
+/* A state may have come from elsewhere, in a dump file. */
+static bool is_ours(const struct daemon *d, const char *path)
+{
+	size_t len = strlen(d->root.var);
+
+	return strncmp(path, d->root.var, len) == 0 && strncmp(path + len, "/vm/", 4) == 0 && !strstr(path, "..");
+}
+
+int vm_files_same(const struct instance *ct, struct lg_err *err)
+{
+	const struct vm_files *f = ct->vm_files;
+	int r;
+
+	if (!f || !is_ours(ct->d, f->base) || !is_ours(ct->d, f->kernel.modules) || !is_ours(ct->d, f->kernel.vmlinux) ||
+	    !is_ours(ct->d, f->kernel.initrd))
+		return lg_refuse(err, -EINVAL, 0, "it is not known which files it ran on");
+	r = check_same(f->base, ct->vm_run.base_id, "template's disk", err);
+	return r < 0 ? r : check_same(f->kernel.modules, ct->vm_run.modules_id, "kernel's disk", err);
 }
 
 /* ---- the host ---- */
@@ -196,25 +237,39 @@ static void read_files(struct instance *ct, const json_t *obj)
 	}
 }
 
+static const struct {
+	const char *key;
+	size_t at, size;
+} run_texts[] = {
+#define TEXT(field) { #field, offsetof(struct vm_run, field), sizeof(((struct vm_run *)0)->field) }
+	TEXT(machine), TEXT(kernel), TEXT(base_id), TEXT(modules_id),
+#undef TEXT
+};
+
 json_t *vm_run_json(const struct instance *ct)
 {
 	const struct vm_run *run = &ct->vm_run;
+	json_t *obj;
 
 	if (!ct->vm || !run->memory)
 		return NULL;
-	return json_pack("{s:I, s:i, s:b, s:s, s:s, s:o*}", "memory", (json_int_t)run->memory, "vcpus", (int)run->vcpus, "kvm", run->kvm,
-			 "machine", run->machine, "kernel", run->kernel, "files", files_json(ct->vm_files));
+	obj = json_pack("{s:I, s:i, s:b, s:o*}", "memory", (json_int_t)run->memory, "vcpus", (int)run->vcpus, "kvm", run->kvm,
+			"files", files_json(ct->vm_files));
+	for (size_t i = 0; obj && i < ARRAY_SIZE(run_texts); i++)
+		json_object_set_new(obj, run_texts[i].key, json_string((const char *)run + run_texts[i].at));
+	return obj;
 }
 
 void vm_run_read(struct instance *ct, const json_t *run)
 {
-	const char *machine = lg_json_str(run, "machine"), *kernel = lg_json_str(run, "kernel");
-
 	ct->vm_run = (struct vm_run){ .memory = (uint64_t)lg_json_int(run, "memory", 0),
 				      .vcpus = (unsigned int)lg_json_int(run, "vcpus", 0),
 				      .kvm = lg_json_bool(run, "kvm", false) };
-	snprintf(ct->vm_run.machine, sizeof(ct->vm_run.machine), "%s", machine ? machine : "");
-	snprintf(ct->vm_run.kernel, sizeof(ct->vm_run.kernel), "%s", kernel ? kernel : "");
+	for (size_t i = 0; i < ARRAY_SIZE(run_texts); i++) {
+		const char *text = lg_json_str(run, run_texts[i].key);
+
+		snprintf((char *)&ct->vm_run + run_texts[i].at, run_texts[i].size, "%s", text ? text : "");
+	}
 	if (json_object_get(run, "files"))
 		read_files(ct, json_object_get(run, "files"));
 }
