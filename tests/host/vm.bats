@@ -109,7 +109,6 @@ has_kvm() {
 
 @test "what VMs cannot do yet is refused in one line" {
 	refused 16 '101 is a VM' lodge migrate 101 nowhere
-	refused 16 '101 is a VM' lodge suspend --dumpfile "$BATS_TEST_TMPDIR/dump" 101
 	is "$(field 101 .state)" running "state"
 }
 

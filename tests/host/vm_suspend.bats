@@ -191,10 +191,10 @@ edit_state() {
 	edit_state '.vm.qemu = "'"$(jq -r .vm.qemu "$BATS_TEST_TMPDIR/kept")"'" | .vm.base_id = "00"'
 	refused 17 "template's disk is another one now" lodge resume 102
 	cp "$BATS_TEST_TMPDIR/kept" "$LG_VAR/checkpoint/102/state.json"
-	edit_state '.vm.kernel_dir = "0123456789abcdef0123"'
+	edit_state '.vm.files.modules += ".not"'
 	refused 17 "kernel's disk is not there any more" lodge resume 102
 	cp "$BATS_TEST_TMPDIR/kept" "$LG_VAR/checkpoint/102/state.json"
-	edit_state '.vm.kernel_dir = "../../.."'
+	edit_state '.vm.files.base = "/etc/shadow"'
 	refused 17 "not known which files" lodge resume 102
 	cp "$BATS_TEST_TMPDIR/kept" "$LG_VAR/checkpoint/102/state.json"
 	edit_state '.vm.kvm = true'
