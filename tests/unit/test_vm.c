@@ -704,11 +704,90 @@ START_TEST(qemu_is_in_its_cgroup_under_its_id)
 }
 END_TEST
 
+/* ---- to disk and on again ---- */
+
+static void suspend(const char *error)
+{
+	int fd = open(drive_path(&d, "state"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	lg_msg_drop_fds(&d.m);
+	lg_msg_init(&d.m, LG_P_ASK);
+	lg_msg_put(&d.m, "tag", "s1");
+	lg_msg_put(&d.m, "what", "suspend");
+	lg_msg_put_fd(&d.m, fd);
+	ck_assert_int_eq(lg_msg_send(d.sock, &d.m), 0);
+	close(fd);
+	lg_msg_init(&d.m, 0);
+	ck_assert(expect(LG_P_TOLD));
+	ck_assert_str_eq(lg_msg_get(&d.m, "tag"), "s1");
+	ck_assert_str_eq(lg_msg_get(&d.m, "error") ? lg_msg_get(&d.m, "error") : "", error);
+}
+
+START_TEST(a_suspended_machine_is_held_until_it_is_told)
+{
+	boot();
+	suspend("");
+	ck_assert_str_eq(lg_msg_get(&d.m, "qemu"), "7.2.99");
+	suspend("it is being suspended already");
+	/* Its agent is told nothing meanwhile. */
+	ck_assert_str_eq(told("addrs", "addr", "192.0.2.7/32", "error"), "there is no agent of lodge in this machine");
+	ck_assert(!strstr(drive_read(&d, "console.log"), "it runs on"));
+	ck_assert_str_eq(told("continue", NULL, NULL, "error"), "");
+	ck_assert(drive_wait_file(&d, "console.log", "it runs on"));
+	ck_assert_str_eq(told("addrs", "addr", "192.0.2.7/32", "with"), "192.0.2.7/32");
+	suspend("");
+	kill_machine();
+}
+END_TEST
+
+START_TEST(a_suspended_machine_runs_on_when_who_asked_goes_away)
+{
+	boot();
+	suspend("");
+	drive_connect(&d);	/* behind the end of the old one */
+	ck_assert(drive_wait_file(&d, "console.log", "it runs on"));
+	drive_simple(&d, LG_P_HELLO);
+	ck_assert(expect(LG_P_STATE));
+	ck_assert_uint_eq(lg_msg_get_u64(&d.m, "started", 0), 1);
+	ck_assert_str_eq(told("usage", NULL, NULL, "did"), "usage");
+	kill_machine();
+}
+END_TEST
+
+static void resume(const char *version)
+{
+	become();
+	start_msg("boot", 5);
+	lg_msg_put(&d.start, "incoming", "1");
+	lg_msg_put(&d.start, "qemu_version", version);
+	put_file("state", O_RDONLY);
+	send_start();
+	ck_assert(expect(LG_P_MADE));
+	qemu = (pid_t)lg_msg_get_u64(&d.m, "pid", 0);
+	drive_simple(&d, LG_P_GO);
+}
+
+START_TEST(a_state_is_read_by_the_release_that_wrote_it)
+{
+	resume("7.2.1");
+	ck_assert(expect(LG_P_STARTED));
+	kill_machine();
+}
+END_TEST
+
+START_TEST(a_state_of_another_release_is_refused)
+{
+	resume("8.2.2");
+	fails_with("its memory was written by QEMU 8.2.2, and QEMU 7.2.99 is here");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *start = tcase_create("start"), *life = tcase_create("life"), *sessions = tcase_create("sessions"),
 	      *box = tcase_create("box");
-	TCase *const cases[] = { start, life, sessions, box };
+	TCase *disk = tcase_create("disk");
+	TCase *const cases[] = { start, life, sessions, box, disk };
 
 	tcase_add_test(start, a_machine_starts_and_says_how_far_it_is);
 	tcase_add_loop_test(start, a_guest_that_does_not_begin_is_told_of, 0, ARRAY_SIZE(failures));
@@ -737,5 +816,9 @@ int main(void)
 	tcase_add_test(sessions, sessions_are_ended_before_a_move);
 	tcase_add_test(box, from_qemu_nothing_is_reached);
 	tcase_add_test(box, qemu_is_in_its_cgroup_under_its_id);
+	tcase_add_test(disk, a_suspended_machine_is_held_until_it_is_told);
+	tcase_add_test(disk, a_suspended_machine_runs_on_when_who_asked_goes_away);
+	tcase_add_test(disk, a_state_is_read_by_the_release_that_wrote_it);
+	tcase_add_test(disk, a_state_of_another_release_is_refused);
 	return run_cases("vm", cases, ARRAY_SIZE(cases));
 }
