@@ -21,6 +21,7 @@
 #include "lib/conf.h"
 #include "lib/exit.h"
 #include "lib/json.h"
+#include "lib/kind.h"
 #include "lib/msg.h"
 #include "storage/template.h"
 #include "storage/transfer.h"
@@ -171,12 +172,28 @@ static int begin(struct move *m, struct lg_err *err)
 
 static const struct lg_transfer_send runs, still = { .still = true }, frozen = { .frozen = true };
 
+/* Of a VM: what is not as it was the last time. */
+static int send_disk_pass(struct move *m, uint64_t *ret_bytes, struct lg_err *err)
+{
+	int r = wire_send(&m->ssh.wire, json_pack("{s:s}", "op", "disk"), err);
+
+	if (r == 0)
+		r = lg_blocks_send(m->layer, &m->blocks, m->ssh.wire.out, ret_bytes, err);
+	if (r == 0)
+		r = wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "done"), NULL, err);
+	m->stage_bytes += r == 0 ? *ret_bytes : 0;
+	return r;
+}
+
 static int send_pass(struct move *m, const struct lg_transfer_send *how, uint64_t *ret_bytes, struct lg_err *err)
 {
 	struct lg_transfer_index *next = NULL;
 	struct lg_transfer_sent sent = { 0 };
-	int r = wire_send(&m->ssh.wire, json_pack("{s:s}", "op", "layer"), err);
+	int r;
 
+	if (m->vm)
+		return send_disk_pass(m, ret_bytes, err);
+	r = wire_send(&m->ssh.wire, json_pack("{s:s}", "op", "layer"), err);
 	if (r == 0)
 		r = lg_transfer_send(m->layer, m->index, m->ssh.wire.out, how, &sent,
 				     how->frozen ? NULL : &next, err);
@@ -348,6 +365,7 @@ static int read_request(struct move *m, struct lg_err *err)
 {
 	lg_autofree char *text = calloc(1, REQUEST_MAX);
 	const char *conf;
+	int r;
 	size_t n = text ? fread(text, 1, REQUEST_MAX - 1, stdin) : 0;
 
 	m->request = n ? json_loads(text, 0, NULL) : NULL;
@@ -369,7 +387,9 @@ static int read_request(struct move *m, struct lg_err *err)
 	m->there = (uint32_t)lg_json_int(m->request, "new_id", 0);
 	if (!m->there)
 		m->there = (uint32_t)lg_json_int(m->request, "ctid", 0);
-	return lg_conf_parse(conf, strlen(conf), &m->conf, err);
+	r = lg_conf_parse(conf, strlen(conf), &m->conf, err);
+	m->vm = r == 0 && lg_kind_is_vm(m->conf);
+	return r;
 }
 
 static void report(struct move *m)
@@ -402,6 +422,7 @@ static int take_leave(struct move *m, struct lg_err *err)
 static void move_finish(struct move *m)
 {
 	lg_transfer_index_free(m->index);
+	lg_blocks_free(m->blocks);
 	lg_close(m->layer);
 	lg_close(m->images);
 	lg_conf_free(m->conf);

@@ -13,7 +13,7 @@
  *	offer ------------------------> ImportOffer	what is in the way, is the template there?
  *	template ---------------------> into the store	(only if it is not)
  *	begin ------------------------> ImportBegin	an empty layer, held by an open call
- *	layer ------------------------> its files, while it runs; again until little changes
+ *	layer, of a VM: disk ---------> its files, while it runs; again until little changes
  *	LG_M_AHEAD: its memory
  *	round, image -----------------> that, while it runs; again until little changes
  *	LG_M_FREEZE: it is stopped (LG_M_FROZEN)

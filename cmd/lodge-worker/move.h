@@ -12,6 +12,7 @@
 #include "ct/ahead.h"
 #include "lib/conf.h"
 #include "lib/msg.h"
+#include "storage/blocks.h"
 #include "storage/transfer.h"
 
 struct move {
@@ -25,6 +26,8 @@ struct move {
 	char token[33];
 	struct ssh ssh;
 	struct lg_transfer_index *index;
+	bool vm;			/* its layer is a disk */
+	struct lg_blocks *blocks;	/* what the other side has of that */
 	int layer, images;		/* -1: not yet */
 	unsigned int early;		/* images of memory that were sent while CRIU wrote the others: pages-1.img to this one */
 	struct lg_ahead ahead;		/* what decides how often memory is copied ahead */

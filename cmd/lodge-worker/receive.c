@@ -21,8 +21,11 @@
 #include "ct/ahead.h"
 #include "ct/migrate.h"
 #include "lib/cleanup.h"
+#include "lib/conf.h"
 #include "lib/json.h"
+#include "lib/kind.h"
 #include "lib/varlink.h"
+#include "storage/blocks.h"
 #include "storage/layer.h"
 #include "storage/plain.h"
 #include "storage/transfer.h"
@@ -36,7 +39,9 @@ struct receiver {
 	struct lg_vclient *calls;
 	uint32_t ctid;			/* 0: not begun */
 	char token[80];
-	int layer;
+	bool vm;
+	int layer;			/* of a container */
+	uint64_t disk_max;		/* of a VM: what its disk was made for */
 	struct lg_transfer_mark mark;
 	unsigned int images, rounds;
 };
@@ -95,6 +100,15 @@ static int take_template(struct receiver *rv, const json_t *m, json_t **ret, str
 	return lg_transfer_receive_template(rv->job->var, name, digest, rv->wire.in, NULL, err);
 }
 
+static bool describes_vm(const char *text)
+{
+	struct lg_conf *conf = NULL;
+	bool vm = text && lg_conf_parse(text, strlen(text), &conf, NULL) == 0 && lg_kind_is_vm(conf);
+
+	lg_conf_free(conf);
+	return vm;
+}
+
 static int take_begin(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
 {
 	static const char *const names[] = { "ctid", "conf", "token", "live", "start", NULL };
@@ -112,8 +126,29 @@ static int take_begin(struct receiver *rv, const json_t *m, json_t **ret, struct
 		return r;
 	rv->ctid = (uint32_t)lg_json_int(*ret, "ctid", 0);
 	snprintf(rv->token, sizeof(rv->token), "%s", token);
-	rv->layer = lg_layer_open(rv->job->var, rv->ctid, err);
-	return rv->layer < 0 ? rv->layer : 0;
+	rv->vm = describes_vm(lg_json_str(m, "conf"));
+	if (!rv->vm)
+		rv->layer = lg_layer_open(rv->job->var, rv->ctid, err);
+	return !rv->vm && rv->layer < 0 ? rv->layer : 0;
+}
+
+/* Its disk was made empty, with the size that its conf file says. */
+static int take_disk(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	char path[LG_LAYER_PATH];
+	lg_autoclose int fd = -1;
+	struct stat st;
+
+	(void)m;
+	(void)ret;
+	if (!rv->ctid || !rv->vm || !lg_layer_image(rv->job->var, rv->ctid, path))
+		return lg_refuse(err, -EBADMSG, 0, "a disk without a beginning");
+	fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return lg_fail(err, -errno, "open '%s'", path);
+	if (rv->disk_max == 0)
+		rv->disk_max = (uint64_t)st.st_size;
+	return lg_blocks_receive(rv->wire.in, fd, rv->disk_max, err);
 }
 
 static int take_layer(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
@@ -282,6 +317,7 @@ static const struct op {
 	{ "template",	take_template,	true },
 	{ "begin",	take_begin,	false },
 	{ "layer",	take_layer,	true },
+	{ "disk",	take_disk,	true },
 	{ "done",	nothing,	false },
 	{ "round",	take_round,	false },
 	{ "image",	take_image,	true },

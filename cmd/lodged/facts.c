@@ -381,7 +381,7 @@ void api_facts(struct lg_vcall *call, const json_t *params, void *ctx)
 		ct = api_instance(call, params, ctx);
 		if (!ct)
 			return;
-		if (vm_refuse(ct, "a move to another host", LG_EXIT_CHKPNT, &err) < 0) {
+		if (lg_json_bool(params, "live", false) && vm_refuse(ct, "a live move to another host", LG_EXIT_CHKPNT, &err) < 0) {
 			lg_vcall_fail(call, &err);
 			return;
 		}

@@ -30,6 +30,7 @@
 #include "cmd/lodged/create.h"
 #include "cmd/lodged/criu.h"
 #include "cmd/lodged/import.h"
+#include "cmd/lodged/vm.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/file.h"
@@ -315,6 +316,22 @@ static bool has_template(struct daemon *d, const char *name)
 	return name && lg_template_load(d->root.var, name, &t, NULL) == 0;
 }
 
+/* What it would boot from and under. Its template may be on the way. */
+static void check_vm(struct daemon *d, const struct lg_conf *conf, json_t *blockers)
+{
+	const char *wanted = lg_conf_get(conf, "VM_KERNEL"), *name = lg_conf_get(conf, "OSTEMPLATE");
+	struct lg_template t = { 0 }, kernel;
+	struct lg_err err = { 0 };
+
+	if (vm_check_host(d, &err) < 0)
+		json_array_append_new(blockers, lg_varlink_text(err.msg));
+	err = (struct lg_err){ 0 };
+	if (name)
+		lg_template_load(d->root.var, name, &t, NULL);
+	if (lg_vm_kernel_template(d->root.var, &t, wanted && *wanted ? wanted : NULL, &kernel, &err) < 0)
+		json_array_append_new(blockers, lg_varlink_text(err.msg));
+}
+
 void api_import_offer(struct lg_vcall *call, const json_t *params, void *ctx)
 {
 	struct daemon *d = ctx;
@@ -329,7 +346,7 @@ void api_import_offer(struct lg_vcall *call, const json_t *params, void *ctx)
 	}
 	check_mac(d, conf, blockers);
 	if (lg_kind_is_vm(conf))
-		json_array_append_new(blockers, json_string("it is a VM, and only containers can move here so far"));
+		check_vm(d, conf, blockers);
 	known = has_template(d, lg_conf_get(conf, "OSTEMPLATE"));
 	lg_conf_free(conf);
 	lg_vcall_reply(call, json_pack("{s:O, s:O, s:b}", "blockers", blockers, "notes", notes,

@@ -86,7 +86,13 @@ static int open_layer(const struct instance *ct, struct lg_err *err)
 	const char *var = ct->d->root.var;
 	char image[LG_LAYER_PATH];
 	lg_autoclose int mounted = -1;
+	int fd;
 
+	/* A VM's is a disk, which nobody here looks into. */
+	if (ct->vm && lg_layer_image(var, ct->ctid, image)) {
+		fd = open(image, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		return fd < 0 ? lg_fail(err, -errno, "open '%s'", image) : fd;
+	}
 	if (ct->state == STATE_RUNNING && lg_layer_image(var, ct->ctid, image))
 		mounted = disk_open_mounted(ct);
 	return mounted < 0 ? lg_layer_open(var, ct->ctid, err) : lg_image_again(mounted, image, err);
@@ -394,7 +400,8 @@ static int check(const struct instance *ct, const json_t *params, struct lg_err 
 	if (!host || !*host || *host == '-' || strlen(host) > 200)
 		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE, "'%.80s' names no host",
 				 host ? host : "");
-	if (vm_refuse(ct, "migrate", LG_EXIT_CHKPNT, err) < 0)
+	if (((ct->state == STATE_RUNNING && lg_json_bool(params, "live", false)) || ct->state == STATE_SUSPENDED) &&
+	    vm_refuse(ct, "a move with what is in memory", LG_EXIT_CHKPNT, err) < 0)
 		return err->code;
 	if (ct->hangs[0])
 		return stop_hangs(ct, err);
