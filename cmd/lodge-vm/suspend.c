@@ -80,6 +80,9 @@ static void failed(int code, const char *what, const char *text)
 {
 	if (phase == IDLE || phase == GOING)
 		return;
+	/* Of those whose end the agent has not said it will say nothing more. */
+	if (phase == QUIETING)
+		sessions_lost();
 	why = (struct lg_err){ 0 };
 	lg_refuse(&why, code, 0, "%s%s%s", what, text && *text ? ": " : "", text && *text ? text : "");
 	go_on();
