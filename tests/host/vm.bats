@@ -108,7 +108,7 @@ has_kvm() {
 }
 
 @test "what VMs cannot do yet is refused in one line" {
-	refused 16 '101 is a VM' lodge migrate 101 nowhere
+	refused 16 '101 .*is a VM' lodge migrate 101 nowhere --live
 	is "$(field 101 .state)" running "state"
 }
 
