@@ -32,6 +32,34 @@ const struct lg_kind_rule lg_kind_rules[] = {
 	{ "SYSCTL",		LG_USE_START,	LG_USE_LIVE,	NULL },
 	{ "VM_KERNEL",		LG_USE_START,	LG_USE_NEVER,	"a container runs under the host's kernel" },
 	{ "BOOT_TIMEOUT",	LG_USE_START,	LG_USE_NEVER,	"a container does not boot: --wait has a --timeout" },
+	{ "VM_OS",		LG_USE_START,	LG_USE_NEVER,	"a container runs under the host's kernel" },
+	{ "VM_FIRMWARE",	LG_USE_START,	LG_USE_NEVER,	"a container does not boot" },
+	{ "VM_CDROM",		LG_USE_START,	LG_USE_NEVER,	"a container has no drive" },
+	{ "VM_SCREEN",		LG_USE_START,	LG_USE_NEVER,	"a container has no screen" },
+};
+
+#define OF_DISK "the VM boots its template's kernel, with an agent of lodge: "
+#define NOBODY "nobody of lodge is in this guest to do it: "
+
+/* What VMs with a template do not have, and what those do not have that boot a disk of their own. */
+static const struct {
+	const char *key;
+	bool foreign;		/* it is of the latter alone */
+	const char *why;
+} foreign_rules[] = {
+	{ "VM_OS",		true,	OF_DISK "it is created with --disk-image or --cdrom where it is to boot something else" },
+	{ "VM_FIRMWARE",	true,	OF_DISK "no firmware" },
+	{ "VM_CDROM",		true,	OF_DISK "it has no drive" },
+	{ "VM_SCREEN",		true,	OF_DISK "it has a console" },
+	{ "OSTEMPLATE",		false,	"the VM boots what is on its disk, and no template" },
+	{ "VM_KERNEL",		false,	"the VM boots what is on its disk" },
+	{ "BOOT_TIMEOUT",	false,	"nobody sees from outside how far its boot came" },
+	{ "HOSTNAME",		false,	NOBODY "set it inside" },
+	{ "NAMESERVER",		false,	NOBODY "set it inside" },
+	{ "SEARCHDOMAIN",	false,	NOBODY "set it inside" },
+	{ "SYSCTL",		false,	NOBODY "set it inside" },
+	{ "RLIMITS",		false,	NOBODY "set it inside" },
+	{ "DISKINODES",		false,	"what is on its disk is the guest's" },
 };
 /* clang-format on */
 
@@ -42,6 +70,24 @@ bool lg_kind_is_vm(const struct lg_conf *conf)
 	const char *kind = lg_conf_get(conf, "VE_KIND");
 
 	return kind && strcmp(kind, "vm") == 0;
+}
+
+bool lg_kind_is_foreign(const struct lg_conf *conf)
+{
+	const char *os = lg_conf_get(conf, "VM_OS");
+
+	return lg_kind_is_vm(conf) && os && *os;
+}
+
+int lg_foreign_check(const struct lg_setting *s, const struct lg_conf *conf, struct lg_err *err)
+{
+	bool foreign = lg_kind_is_foreign(conf);
+
+	for (size_t i = 0; lg_kind_is_vm(conf) && i < ARRAY_SIZE(foreign_rules); i++)
+		if (strcmp(foreign_rules[i].key, s->key) == 0 && foreign_rules[i].foreign != foreign)
+			return lg_refuse(err, -EINVAL, LG_EXIT_BAD_OPTION, "%s: %s", s->name ? s->name : s->key,
+					 foreign_rules[i].why);
+	return 0;
 }
 
 enum lg_kind_use lg_kind_use(const struct lg_setting *s, bool vm, const char **why)

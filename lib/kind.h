@@ -47,6 +47,15 @@ extern const unsigned int lg_nkind_rules;
 /** lg_kind_is_vm() - does @conf describe a VM? */
 bool lg_kind_is_vm(const struct lg_conf *conf);
 
+/**
+ * lg_kind_is_foreign() - is it a VM that boots what is on its own disk, and not a template?
+ * VM_OS in its conf file says so. Nothing of lodge is in such a guest.
+ */
+bool lg_kind_is_foreign(const struct lg_conf *conf);
+
+/** lg_foreign_check() - may @s be set of the VM of @conf? -EINVAL with why it means nothing to one with or without a template. */
+int lg_foreign_check(const struct lg_setting *s, const struct lg_conf *conf, struct lg_err *err);
+
 /** lg_kind_use() - what @s is to a VM (@vm) or a container; @why: NULL, or set for LG_USE_NEVER. */
 enum lg_kind_use lg_kind_use(const struct lg_setting *s, bool vm, const char **why);
 

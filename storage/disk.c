@@ -12,6 +12,7 @@
 
 /* The first that can do it has it. */
 static const struct lg_disk_driver *const drivers[] = {
+	&lg_disk_raw,
 	&lg_disk_project,
 	&lg_disk_image,
 	&lg_disk_none,

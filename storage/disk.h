@@ -9,6 +9,7 @@
  *	project	the file system of VAR has project quotas: the layer's folder is a project. Live both ways.
  *	image	the layer lives in an ext4 image of its own, VAR/ct/ID/disk.img, which grows while it is
  *		mounted (storage/image.h); everything else is done by making it anew (lg_disk_remake)
+ *	raw	the layer is a machine's whole disk, VAR/ct/ID/disk.raw: a sparse file that nothing on the host reads
  *	none	a plain folder, without limit
  */
 
@@ -19,11 +20,18 @@
 #include "storage/image.h"
 
 #define LG_DISK_IMAGE "disk.img"	/* in the layer's folder */
+#define LG_DISK_RAW "disk.raw"
 #define LG_DISK_MIN (UINT64_C(32) << 20)
+
+enum lg_disk_own {
+	LG_DISK_OWN_NONE,	/* whatever holds the limit */
+	LG_DISK_OWN_IMAGE,	/* an image of a file system: a VM's layer is a disk of its own */
+	LG_DISK_OWN_RAW,	/* the whole disk of a machine */
+};
 
 struct lg_disk_limit {
 	uint64_t bytes, inodes;	/* LG_UNLIMITED: none */
-	bool image;		/* a new layer is in an image, whatever else could hold the limit: a VM's is a disk of its own */
+	enum lg_disk_own image;	/* what it is in, whatever else could hold the limit */
 };
 
 /* What has to be done for another limit. */
@@ -54,7 +62,7 @@ struct lg_disk_driver {
 	void (*remove)(int layer);
 };
 
-extern const struct lg_disk_driver lg_disk_project, lg_disk_image, lg_disk_none;
+extern const struct lg_disk_driver lg_disk_project, lg_disk_image, lg_disk_raw, lg_disk_none;
 
 /** lg_disk_for_new() - the driver that a new layer gets. */
 const struct lg_disk_driver *lg_disk_for_new(const char *var, const struct lg_disk_limit *limit);
@@ -95,6 +103,14 @@ int lg_disk_remake(const char *var, uint32_t ctid, const struct lg_disk_limit *l
 
 /** lg_disk_heal() - what a killed remake left is cleared away. For the daemon's start. */
 void lg_disk_heal(const char *var, uint32_t ctid);
+
+/**
+ * lg_disk_open_raw() - the disk of the machine @ctid
+ *
+ * Only one such descriptor and its copies can be at a time: while another user's is open this waits @patience_ms at the most.
+ * Return: descriptor, for reading and writing; -EBUSY with LG_EXIT_LOCKED; -ENOENT: its layer is none; other negative errnos.
+ */
+int lg_disk_open_raw(const char *var, uint32_t ctid, unsigned int patience_ms, struct lg_err *err);
 
 /** lg_disk_usage() - as the driver's. -ENODATA for a layer without limit. */
 int lg_disk_usage(const char *var, uint32_t ctid, int mounted, struct lg_fs_usage *ret,

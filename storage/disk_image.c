@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -130,8 +131,10 @@ int lg_disk_resize_file(const char *var, uint32_t ctid, uint64_t bytes, struct l
 	char path[LG_STORE_PATH];
 	uint64_t size = lg_disk_round(bytes);
 	struct stat st;
-	int r = lg_store_path(path, err, "%s/ct/%u/%s", var, ctid, LG_DISK_IMAGE);
+	int r = lg_store_path(path, err, "%s/ct/%u/%s", var, ctid, LG_DISK_RAW);
 
+	if (r == 0 && access(path, F_OK) < 0)
+		r = lg_store_path(path, err, "%s/ct/%u/%s", var, ctid, LG_DISK_IMAGE);
 	if (r < 0)
 		return r;
 	image = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);

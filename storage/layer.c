@@ -42,7 +42,7 @@ static int fill(const char *var, int layer, uint32_t ctid, const struct lg_disk_
 	const struct lg_disk_driver *driver = lg_disk_for_new(var, limit);
 	int r = driver->make(var, layer, ctid, limit, err);
 
-	if (r < 0 || lg_disk_image.holds(layer))
+	if (r < 0 || lg_disk_image.holds(layer) || lg_disk_raw.holds(layer))
 		return r;
 	r = make_content(layer);
 	return r < 0 ? lg_fail(err, r, "make the layer's folders") : 0;
@@ -121,7 +121,7 @@ bool lg_layer_in_trash(const char *var, uint32_t ctid)
 
 int lg_layer_exists(const char *var, uint32_t ctid)
 {
-	static const char *const parts[] = { "upper", LG_DISK_IMAGE };
+	static const char *const parts[] = { "upper", LG_DISK_IMAGE, LG_DISK_RAW };
 	char path[LG_STORE_PATH];
 	struct stat st;
 
