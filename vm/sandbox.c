@@ -249,6 +249,7 @@ static int become(struct inside *in)
 	static char lang[] = "LANG=C";
 	static char *const env[] = { lang, NULL };
 	const struct lg_sandbox *box = in->box;
+	struct rlimit space = { box->address_space, box->address_space };
 	int r = make_root(box, &in->err);
 
 	lg_trace("QEMU's root made");
@@ -270,6 +271,9 @@ static int become(struct inside *in)
 		return r;
 	lg_trace("QEMU confined");
 	plain_signals();
+	/* Last: it counts what we have, too. */
+	if (box->address_space && setrlimit(RLIMIT_AS, &space) < 0)
+		return lg_fail(&in->err, -errno, "limit its memory");
 	execve(box->argv[0], box->argv, env);
 	return lg_fail(&in->err, -errno, "execute '%s'", box->argv[0]);
 }
@@ -286,10 +290,11 @@ static void __attribute__((noreturn)) run_inside(const struct lg_sandbox *box, i
 static pid_t clone_box(const struct lg_sandbox *box, int *pidfd)
 {
 	struct clone_args args = {
-		.flags = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_PIDFD | CLONE_INTO_CGROUP,
+		.flags = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_PIDFD |
+			 (box->cgroup_fd < 0 ? 0 : CLONE_INTO_CGROUP),
 		.pidfd = (uint64_t)(uintptr_t)pidfd,
 		.exit_signal = SIGCHLD,
-		.cgroup = (uint64_t)box->cgroup_fd,
+		.cgroup = box->cgroup_fd < 0 ? 0 : (uint64_t)box->cgroup_fd,
 	};
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 
@@ -342,7 +347,7 @@ pid_t lg_sandbox_start(const struct lg_sandbox *box, int *ret_pidfd, int *ret_ne
 	if (r < 0 && pid > 0)
 		waitpid(pid, NULL, 0);
 	if (r < 0)
-		return lg_within(err, r, "start QEMU");
+		return lg_within(err, r, "start %s", box->what ? box->what : "QEMU");
 	*ret_pidfd = lg_take_fd(&pidfd);
 	*ret_netns_fd = lg_take_fd(&netns);
 	return pid;

@@ -28,7 +28,9 @@ struct lg_sandbox {
 	const char *file;	/* one more that it reads by path; NULL: none */
 	const int *fds;		/* become 0, 1, 2, ... */
 	unsigned int nfds;
-	int cgroup_fd;		/* of cgroup2: it is born there */
+	int cgroup_fd;		/* of cgroup2: it is born there; -1: in the caller's */
+	uint64_t address_space;	/* bytes that it may map; 0: any number */
+	const char *what;	/* in messages; NULL: QEMU */
 	bool kvm;		/* /dev/kvm is in its root */
 };
 

@@ -28,6 +28,7 @@
 #include "cmd/lodge-worker/criu_probe.h"
 #include "cmd/lodge-worker/job.h"
 #include "cmd/lodge-worker/migrate.h"
+#include "cmd/lodge-worker/vm_disk.h"
 #include "ct/facts.h"
 #include "ct/procfs.h"
 #include "ct/proto.h"
@@ -234,6 +235,7 @@ static const struct verb verbs[] = {
 	{ "vm-kernel", "--var VAR --file AGENT TEMPLATE", false, true, vm_kernel },
 	{ "vm-clean", "--var VAR", false, false, vm_clean },
 	{ "sync-folder", "--var VAR 3<FOLDER", false, false, sync_folder },
+	{ "vm-disk", "--var VAR --ctid ID --base ID --file SCRATCH <IMAGE", false, false, vm_disk },
 	{ "facts", "--var VAR --criu PATH|--no-criu WHY [--lxcfs] [--ctid ID]", false, false, facts },
 };
 
