@@ -80,6 +80,14 @@ static const char *bus(const struct lg_vm_spec *spec)
 	return spec->microvm ? "device" : "pci";
 }
 
+static bool has_role(const struct lg_vm_spec *spec, const char *role)
+{
+	for (unsigned int i = 0; i < spec->ndisks; i++)
+		if (strcmp(spec->disks[i].role, role) == 0)
+			return true;
+	return false;
+}
+
 static void add_machine(struct lg_vm_args *a, const struct lg_vm_spec *spec)
 {
 	add(a, "-machine");
@@ -91,7 +99,9 @@ static void add_machine(struct lg_vm_args *a, const struct lg_vm_spec *spec)
 		add(a, "microvm,acpi=on,isa-serial=on,rtc=off,pit=%s,pic=%s,dump-guest-core=off,mem-merge=off",
 		    spec->kvm ? "off" : "on", spec->kvm ? "off" : "on");
 	else
-		add(a, "q35,dump-guest-core=off,mem-merge=off%s", spec->guest ? ",vmport=off" : "");
+		add(a, "q35,dump-guest-core=off,mem-merge=off,vmport=off%s%s%s", has_role(spec, "code") ? ",pflash0=code" : "",
+		    has_role(spec, "vars") ? ",pflash1=vars" : "",
+		    spec->guest || spec->vnc ? "" : ",graphics=off" /* what boots it speaks on the serial port */);
 	add(a, "-accel");
 	add(a, "%s", spec->kvm ? "kvm" : "tcg,thread=multi");
 }
@@ -163,17 +173,20 @@ static void add_file(struct lg_vm_args *a, const struct lg_vm_disk *disk, int fd
 #define ERRORS "werror=report,rerror=report"
 
 static void add_disk(struct lg_vm_args *a, const struct lg_vm_spec *spec, const struct lg_vm_disk *disk, int fd,
-		     const struct preset *p, unsigned int nr)
+		     const struct preset *p)
 {
 	add_file(a, disk, fd);
+	/* The firmware and its settings are no drives: the machine has them by their nodes. */
+	if (strcmp(disk->role, "code") == 0 || strcmp(disk->role, "vars") == 0)
+		return;
 	add(a, "-device");
 	if (strcmp(disk->role, "cdrom") == 0)
-		add(a, "ide-cd,drive=%s,id=disk-%s,bootindex=%u", disk->role, disk->role, nr + 1);
+		add(a, "ide-cd,drive=%s,id=disk-%s,bootindex=1", disk->role, disk->role);
 	else if (spec->guest || strcmp(p->disk, "virtio-blk") == 0)
 		add(a, "virtio-blk-%s,drive=%s,id=disk-%s,serial=%s," ERRORS "%s", bus(spec), disk->role, disk->role, disk->role,
 		    spec->guest ? "" : ",bootindex=0");
 	else
-		add(a, "%s,drive=%s,id=disk-%s,serial=%s," ERRORS ",bootindex=%u", p->disk, disk->role, disk->role, disk->role, nr);
+		add(a, "%s,drive=%s,id=disk-%s,serial=%s," ERRORS ",bootindex=0", p->disk, disk->role, disk->role, disk->role);
 }
 
 static void add_network(struct lg_vm_args *a, const struct lg_vm_spec *spec, int fd, const struct preset *p)
@@ -246,7 +259,7 @@ int lg_vm_args_make(const struct lg_vm_spec *spec, const struct lg_vm_places *at
 	}
 	add_sockets(ret, spec, at);
 	for (unsigned int i = 0; i < spec->ndisks; i++)
-		add_disk(ret, spec, &spec->disks[i], at->disks[i], p, i);
+		add_disk(ret, spec, &spec->disks[i], at->disks[i], p);
 	add_network(ret, spec, at->tap, p);
 	add_rest(ret, spec, genid);
 	if (spec->incoming) {

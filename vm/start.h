@@ -55,7 +55,8 @@ enum lg_vm_proto {
  *			same names: hostname, init, arg*, env*, dir*, file*, block*, link*, sysctl*, rlimit*, ifname, mtu, addr*,
  *			gateway*, vcpus
  *	mac		of the network card; absent: none
- *	disk*		"ROLE FORMAT ro|rw": ROLE base, layer, modules (guest), disk, cdrom (others); FORMAT raw, qcow2, vmdk, vhdx
+ *	disk*		"ROLE FORMAT ro|rw": ROLE base, layer, modules (guest), disk, cdrom, and of UEFI code, vars
+ *			(others); FORMAT raw, qcow2, vmdk, vhdx
  *	firmware	bios or uefi (q35 without direct boot); path of its image: firmware_file
  *	preset		of the guest's system: linux, windows, freebsd, other
  *	vnc		path of a socket for its screen; absent: no screen
