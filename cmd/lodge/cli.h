@@ -60,6 +60,7 @@ struct cli {
 	struct args args;
 	struct lg_root root;
 	bool json, quiet;
+	int send_fd;		/* goes with the next long call; 0: none */
 	struct lg_vclient *client;
 	struct lg_err err;
 };

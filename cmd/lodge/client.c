@@ -94,7 +94,8 @@ int cli_call_told(struct cli *cli, const char *method, json_t *params, const cha
 		json_decref(params);
 		return r;
 	}
-	r = lg_vclient_send(cli->client, method, params, true, NULL, 0, &cli->err);
+	r = lg_vclient_send(cli->client, method, params, true, cli->send_fd > 0 ? &cli->send_fd : NULL, cli->send_fd > 0,
+			    &cli->err);
 	if (r < 0)
 		return r;
 	progress_begin(cli->who, what, goes_on, cli->quiet);

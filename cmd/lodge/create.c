@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "cmd/lodge/verbs.h"
+#include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/json.h"
 #include "lib/parse.h"
@@ -34,11 +37,24 @@ static void report(const struct cli *cli, const json_t *instance)
 	}
 	out_addresses(instance, addresses, sizeof(addresses));
 	out_line(cli, "created %s from %s%s%s", out_label(instance, label),
-		 template ? template : "?", addresses[0] ? ", " : "", addresses);
+		 template ? template : "its own disk", addresses[0] ? ", " : "", addresses);
+}
+
+/* As the caller: what he may not read he cannot make a disk of. */
+static int open_image(struct cli *cli, int *ret)
+{
+	const char *path = opt_value(&cli->args, "disk-image");
+	int fd = path ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+
+	if (path && fd < 0)
+		return lg_fail(&cli->err, -errno, "disk-image: open '%s'", path);
+	*ret = fd;
+	return 0;
 }
 
 static int run(struct cli *cli)
 {
+	lg_autoclose int image = -1;
 	lg_autojson json_t *settings = NULL, *keys = NULL, *answer = NULL;
 	bool start = opt_has(&cli->args, "start"), vm = opt_has(&cli->args, "vm");
 	json_t *params, *instance;
@@ -47,6 +63,10 @@ static int run(struct cli *cli)
 
 	if (r == 0 && opt_has(&cli->args, "vm"))
 		json_object_set_new(settings, "kind", json_string("vm"));
+	if (r == 0 && opt_has(&cli->args, "vnc"))
+		json_object_set_new(settings, "screen", json_string("vnc"));
+	if (r == 0)
+		r = open_image(cli, &image);
 	if (r == 0)
 		r = given_ssh_keys(cli, &keys);
 	if (r == 0 && cli->args.nwords)
@@ -58,8 +78,13 @@ static int run(struct cli *cli)
 		json_object_set_new(params, "ctid", json_integer(ctid));
 	if (start)
 		json_object_set_new(params, "start", json_true());
+	if (image >= 0) {
+		json_object_set_new(params, "disk_image", json_true());
+		cli->send_fd = image;
+	}
 	r = cli_call_long(cli, "io.lodge.Create", params, vm ? "creating the VM" : "creating the container",
-			  "interrupted; lodged goes on creating it (lodge list -a shows it)",
+			  image >= 0 ? "interrupted; nothing of it is kept" :
+				       "interrupted; lodged goes on creating it (lodge list -a shows it)",
 			  &answer);
 	if (r < 0)
 		return r;
@@ -75,6 +100,8 @@ static int run(struct cli *cli)
 static const struct opt opts[] = {
 	{ "ssh-key", 0, "FILE", "let the public keys in FILE log in as root; repeatable" },
 	{ "start", 0, NULL, "start it, too" },
+	{ "disk-image", 0, "FILE", "make it a VM's disk: qcow2, raw, vmdk or vhdx, told by its content" },
+	{ "vnc", 0, NULL, "of such a VM: give it a screen (--screen vnc)" },
 	{ "vm", 0, NULL, "make a microVM: the same, with a kernel of its own (--kind vm)" },
 	{ 0 },
 };
@@ -86,7 +113,8 @@ const struct verb verb_create = {
 	.more = "Without a number the next free one from 101 on is taken. Every setting can be "
 		"changed later with lodge set, most of them while the container runs. Prints "
 		"what was made; with --quiet only its number. A microVM has 512M of memory, one CPU and a "
-		"disk of 10G unless told otherwise, and a kernel from a kernel template.",
+		"disk of 10G unless told otherwise, and a kernel from a kernel template. With --disk-image, "
+		"--cdrom or --os it boots what is on its own disk, and no template.",
 	.group = VERBS_LIFE,
 	.opts = opts,
 	.settings = CREATE_SETTINGS,

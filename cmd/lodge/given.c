@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,12 +18,20 @@
 
 #define KEY_FILE_MAX (64u * 1024u)
 
+/* A file of the host is named from where we are; the daemon is elsewhere, and follows no links. */
+static char *real_path(const struct lg_setting *s, const char *value)
+{
+	return strcmp(s->key, "VM_CDROM") == 0 && *value && strcmp(value, "none") != 0 ? realpath(value, NULL) : NULL;
+}
+
 static int put_setting(struct cli *cli, json_t *all, const struct lg_setting *s,
 		       const char *value)
 {
 	const char *before = lg_json_str(all, s->name);
-	lg_autofree char *checked = NULL;
+	lg_autofree char *checked = NULL, *path = real_path(s, value);
 	int r;
+
+	value = path ? path : value;
 
 	/* An empty value removes the setting: nothing to check. */
 	if (*value) {

@@ -94,6 +94,7 @@ static void sheet(const json_t *instance)
 	line("files", lg_json_str(instance, "private_path"));
 	line("dump file", lg_json_str(instance, "checkpoint_file"));
 	line("root", lg_json_str(instance, "root"));
+	line("screen (VNC)", lg_json_str(instance, "vnc"));
 	puts("settings");
 	settings(instance);
 	kept(instance);

@@ -18,8 +18,8 @@
 
 #include "cmd/lodged/create.h"
 #include "cmd/lodged/features.h"
+#include "cmd/lodged/foreign.h"
 #include "cmd/lodged/limits.h"
-#include "cmd/lodged/vm.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/file.h"
@@ -99,6 +99,8 @@ static int check_kind(const struct lg_conf *conf, const json_t *settings, struct
 			s = lg_setting_by_key(name);
 		if (r == 0 && s && *json_string_value(value))
 			r = lg_kind_check(s, vm, err);
+		if (r == 0 && s && *json_string_value(value))
+			r = lg_foreign_check(s, conf, err);
 	}
 	return r;
 }
@@ -143,6 +145,8 @@ static int read_settings(struct creation *c, const json_t *params, struct lg_err
 		if (r == 0)
 			r = set_one(c->conf, key, json_string_value(value), err);
 	if (r == 0)
+		r = foreign_defaults(c->conf, settings, lg_json_bool(params, "disk_image", false), err);
+	if (r == 0)
 		r = check_kind(c->conf, settings, err);
 	if (r == 0)
 		r = disk_defaults(c->d, c->conf, err);
@@ -163,6 +167,8 @@ static int check_template(struct creation *c, struct lg_err *err)
 	const char *name = lg_conf_get(c->conf, "OSTEMPLATE");
 	struct lg_template t;
 
+	if (lg_kind_is_foreign(c->conf))
+		return foreign_check(c->conf, err);
 	if (!name)
 		return lg_refuse(err, -EINVAL, LG_EXIT_NO_TEMPLATE_NAMED,
 				 "no template was given: use --template NAME (`lodge template "
@@ -325,6 +331,8 @@ static int install_keys(void *ctx, struct lg_err *err)
 
 	if (json_array_size(c->ssh_keys) == 0)
 		return 0;
+	if (lg_kind_is_foreign(c->ct->conf))
+		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_OPTION, "ssh-key: what is on its disk is the guest's: put the key there inside");
 	json_array_foreach(c->ssh_keys, i, key)
 		if (strpbrk(json_string_value(key), "\r\n") || strlen(json_string_value(key)) > 16384)
 			return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE,
@@ -474,7 +482,7 @@ static int create(struct creation *c, struct lg_vcall *call, const json_t *param
 		r = check_all(c, err);
 	if (r == 0)
 		r = disk_prepare(c->d, &c->disk, call, params, api_create, err);
-	if (r == 0 && lg_kind_is_vm(c->conf))
+	if (r == 0 && lg_kind_is_vm(c->conf) && !lg_kind_is_foreign(c->conf))
 		r = vm_files_prepare(c->d, c->conf, call, params, api_create, err);
 	return r != 0 ? r : run_steps(c, err);
 }
@@ -545,38 +553,64 @@ static void name_failure(const struct creation *c, struct lg_err *err)
 	err->exit_code = exit_code;
 }
 
-void api_create(struct lg_vcall *call, const json_t *params, void *ctx)
+static void created(struct creation *c, struct lg_vcall *call, bool start)
 {
-	lg_autojson json_t *warnings = json_array();
-	struct creation c = { .d = ctx, .ssh_keys = json_object_get(params, "ssh_keys"),
-			      .warnings = warnings };
-	struct lg_err err = { 0 };
 	json_t *line;
 	struct op *op;
-	int r;
 
-	c.conf = lg_conf_new();
-	r = c.conf ? create(&c, call, params, &err) : -ENOMEM;
-	if (r != 0) {
-		name_failure(&c, &err);
-		lg_conf_free(c.conf);
-		if (r < 0)
-			lg_vcall_fail(call, &err);
+	instance_link_name(c->ct, NULL, c->ct->name);
+	emit_event(c->d, "created", c->ct, NULL);
+	if (!start) {
+		if (c->ct->vm && (line = vm_accel_warning()))
+			json_array_append_new(c->warnings, line);
+		lg_vcall_reply(call, json_pack("{s:o, s:O}", "instance", instance_json(c->ct, false, false), "warnings",
+					       c->warnings));
 		return;
 	}
-	instance_link_name(c.ct, NULL, c.ct->name);
-	emit_event(c.d, "created", c.ct, NULL);
-	if (!lg_json_bool(params, "start", false)) {
-		if (c.ct->vm && (line = vm_accel_warning()))
-			json_array_append_new(warnings, line);
-		lg_vcall_reply(call, json_pack("{s:o, s:O}", "instance",
-					       instance_json(c.ct, false, false), "warnings",
-					       warnings));
-		return;
-	}
-	op = op_new(c.ct, "start", call);
+	op = op_new(c->ct, "start", call);
 	if (!op)
 		return;
-	op->answer = json_pack("{s:O}", "warnings", warnings);
+	op->answer = json_pack("{s:O}", "warnings", c->warnings);
 	start_begin(op);
+}
+
+void creation_end(struct creation *c, int r, struct lg_err *err, struct lg_vcall *call, bool start)
+{
+	if (r == 0)
+		r = creation_complete(c, err);
+	else
+		lg_run_undo(&c->run);
+	if (r == 0) {
+		created(c, call, start);
+	} else {
+		name_failure(c, err);
+		lg_vcall_fail(call, err);
+	}
+	creation_free(c);
+}
+
+void api_create(struct lg_vcall *call, const json_t *params, void *ctx)
+{
+	struct creation *c = calloc(1, sizeof(*c));
+	struct lg_err err = { 0 };
+	int r = c ? 0 : lg_fail(&err, -ENOMEM, "create");
+
+	if (r == 0) {
+		*c = (struct creation){ .d = ctx, .ssh_keys = json_object_get(params, "ssh_keys"), .warnings = json_array(),
+					.conf = lg_conf_new(), .waits = lg_json_bool(params, "disk_image", false) };
+		r = c->conf ? create(c, call, params, &err) : lg_fail(&err, -ENOMEM, "create");
+	}
+	if (r == LG_STEP_WAIT && c->ct) {
+		c->ssh_keys = NULL;
+		foreign_disk_begin(ctx, c, call, params);
+		return;
+	}
+	if (r == 0)
+		created(c, call, lg_json_bool(params, "start", false));
+	if (r < 0 && c)
+		name_failure(c, &err);
+	if (r < 0)
+		lg_vcall_fail(call, &err);
+	if (c)
+		creation_free(c);
 }

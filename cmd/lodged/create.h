@@ -20,6 +20,12 @@ int creation_import(struct daemon *d, uint32_t ctid, struct lg_conf *conf, struc
 /** creation_complete() - the conf file is written: it exists. On failure it is undone; free it in either case. */
 int creation_complete(struct creation *c, struct lg_err *err);
 
+/**
+ * creation_end() - its files are there (@r 0): complete it and answer @call; or they are not, as @err says: undo it and answer that
+ * Frees @c.
+ */
+void creation_end(struct creation *c, int r, struct lg_err *err, struct lg_vcall *call, bool start);
+
 /** creation_undo() - nothing of it is left; frees @c. Its instance is gone. */
 void creation_undo(struct creation *c);
 

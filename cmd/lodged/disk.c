@@ -21,7 +21,7 @@ int disk_limit(const struct lg_conf *conf, struct lg_disk_limit *ret, struct lg_
 {
 	int r = lg_setting_value(conf, "disk", LG_UNLIMITED, &ret->bytes, err);
 
-	ret->image = lg_kind_is_vm(conf);
+	ret->image = lg_kind_is_foreign(conf) ? LG_DISK_OWN_RAW : lg_kind_is_vm(conf) ? LG_DISK_OWN_IMAGE : LG_DISK_OWN_NONE;
 	return r < 0 ? r : lg_setting_value(conf, "inodes", LG_UNLIMITED, &ret->inodes, err);
 }
 

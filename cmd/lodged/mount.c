@@ -18,6 +18,7 @@
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/file.h"
+#include "lib/kind.h"
 #include "storage/layer.h"
 #include "storage/overlay.h"
 #include "storage/store.h"
@@ -53,6 +54,8 @@ int mount_root(struct instance *ct, struct lg_err *err)
 				 .id_base = ct->id_base, .shifted = !ct->vm && ct->d->shifts };
 	int r;
 
+	if (lg_kind_is_foreign(ct->conf))
+		return lg_refuse(err, -EOPNOTSUPP, LG_EXIT_MOUNT, "what is on the VM's disk is the guest's, and is not mounted on the host");
 	if (!lg_layer_exists(root->var, ct->ctid))
 		return lg_refuse(err, -ENOENT, LG_EXIT_NO_PRIVATE, "its files are not there");
 	r = lg_template_load(root->var, name ? name : "", &template, err);

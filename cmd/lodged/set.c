@@ -47,8 +47,10 @@ static int set_value(struct change *c, const char *name, const char *value, stru
 	if (s->flags & LG_SF_CREATE_ONLY && !(s->flags & LG_SF_NEEDS_SAVE))
 		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_OPTION,
 				 "%s can only be given when it is created", name);
-	if (*value && lg_kind_check(s, c->ct->vm, err) < 0)
+	if (*value && (lg_kind_check(s, c->ct->vm, err) < 0 || lg_foreign_check(s, c->ct->conf, err) < 0))
 		return err->code;
+	if (!*value && strcmp(s->key, "VM_OS") == 0 && lg_kind_is_foreign(c->ct->conf))
+		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE, "os: it boots its own disk: linux, windows, freebsd or other");
 	c->disk |= strcmp(s->key, "DISKSPACE") == 0;
 	c->inodes |= strcmp(s->key, "DISKINODES") == 0;
 	if (strcmp(s->key, "OSTEMPLATE") == 0 && change_suspended(c))

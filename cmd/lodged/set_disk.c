@@ -120,6 +120,11 @@ int change_disk_first(struct change *c, struct lg_vcall *call, const json_t *par
 		return r;
 	if (disk_job_done(params, "disk-grow") || disk_job_done(params, "disk-remake"))
 		return lg_refuse(err, -EIO, 0, "its disk did not become what was asked for");
+	/* Just a longer file, as for one that runs. */
+	if (limit.image == LG_DISK_OWN_RAW && !change_runs(c) && change == LG_DISK_GROW) {
+		r = lg_disk_resize_file(c->ct->d->root.var, c->ct->ctid, limit.bytes, err);
+		return r < 0 ? r : 0;
+	}
 	r = refuse_used(c, change, err);
 	/* A running VM's file just gets longer; what is in it its guest makes larger. */
 	if (r == 0 && c->ct->vm && change_runs(c))

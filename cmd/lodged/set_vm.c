@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "cmd/lodged/change.h"
-#include "cmd/lodged/vm.h"
+#include "cmd/lodged/foreign.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "storage/disk.h"
@@ -41,7 +41,9 @@ static bool runs(const struct change *c)
 
 static int check(struct change *c, struct lg_err *err)
 {
-	return c->ct->vm ? vm_check_conf(c->conf, err) : 0;
+	int r = c->ct->vm ? vm_check_conf(c->conf, err) : 0;
+
+	return r == 0 ? foreign_check(c->conf, err) : r;
 }
 
 static void remove_word(json_t *list, const char *word)
@@ -99,7 +101,7 @@ static int apply(struct change *c, struct lg_err *err)
 		return 0;
 	plan_memory(c);
 	plan_cpus(c);
-	if (!change_keeps(c, "IP_ADDRESS"))
+	if (!change_keeps(c, "IP_ADDRESS") && !lg_kind_is_foreign(c->conf))
 		c->wishes |= 1u << WISH_ADDRS;
 	if (!change_keeps(c, "HOSTNAME") && lg_conf_get(c->conf, "HOSTNAME"))
 		c->wishes |= 1u << WISH_HOSTNAME;
@@ -141,7 +143,7 @@ static void fill(const struct instance *ct, unsigned int wish, struct lg_msg *m)
 	if (wish == WISH_CPUS && lg_vm_cpus(ct->conf, &cpus, NULL) == 0)
 		lg_msg_put_u64(m, "vcpus", cpus < ct->vm_run.vcpus ? cpus : ct->vm_run.vcpus);
 	if (wish == WISH_DISK && disk_limit(ct->conf, &limit, NULL) == 0) {
-		lg_msg_put(m, "role", "layer");
+		lg_msg_put(m, "role", limit.image == LG_DISK_OWN_RAW ? "disk" : "layer");
 		lg_msg_put_u64(m, "bytes", lg_disk_round(limit.bytes));
 	}
 	if (wish == WISH_ADDRS)

@@ -5,12 +5,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cgroup/stats.h"
 #include "cmd/lodged/criu.h"
+#include "cmd/lodged/foreign.h"
 #include "cmd/lodged/limits.h"
 #include "cmd/lodged/moving.h"
-#include "cmd/lodged/vm.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/json.h"
@@ -112,6 +113,9 @@ static void add_checkpoint(json_t *obj, const struct instance *ct)
 
 static void add_machine(json_t *obj, const struct instance *ct)
 {
+	char path[300];
+
+	set_str(obj, "vnc", foreign_vnc(ct, path) && access(path, F_OK) == 0 ? path : NULL);
 	set_str(obj, "machine", ct->vm_run.machine);
 	set_str(obj, "accel", ct->vm_run.kvm ? "kvm" : "tcg");
 	set_str(obj, "kernel", ct->vm_run.kernel);

@@ -49,7 +49,7 @@ int start_check_conf(void *ctx, struct lg_err *err)
 	if (!op->force && lg_setting_value(ct->conf, "disabled", 0, &disabled, err) == 0 && disabled)
 		return lg_refuse(err, -EPERM, LG_EXIT_DISABLED,
 				 "it is disabled: use --force or set --disabled no");
-	if (!template || !*template)
+	if (!lg_kind_is_foreign(ct->conf) && (!template || !*template))
 		return lg_refuse(err, -EINVAL, LG_EXIT_NO_TEMPLATE_NAMED,
 				 "its conf file names no OSTEMPLATE");
 	/* What was edited while it ran has been read, and counts from here on. */
@@ -61,7 +61,7 @@ int start_check_conf(void *ctx, struct lg_err *err)
 				 "its files (%s/ct/%u) are not there", ct->d->root.var, ct->ctid);
 	if (disk_hold(ct, err) < 0)
 		return err->code;
-	return lg_template_load(ct->d->root.var, template, &op->template, err);
+	return lg_kind_is_foreign(ct->conf) ? 0 : lg_template_load(ct->d->root.var, template, &op->template, err);
 }
 
 int start_umount_first(void *ctx, struct lg_err *err)

@@ -12,9 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cmd/lodged/foreign.h"
 #include "cmd/lodged/start.h"
 #include "cmd/lodged/suspend.h"
-#include "cmd/lodged/vm.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -51,7 +51,7 @@ static int check_vm(void *ctx, struct lg_err *err)
 	if (op->restore)
 		return vm_resume_prepare(op, err);
 	*run = (struct vm_run){ .kvm = lg_kvm_usable(NULL) };
-	snprintf(run->machine, sizeof(run->machine), VM_MACHINE);
+	snprintf(run->machine, sizeof(run->machine), "%s", lg_kind_is_foreign(ct->conf) ? VM_MACHINE_FOREIGN : VM_MACHINE);
 	r = lg_vm_memory(ct->conf, &run->memory, err);
 	if (r == 0)
 		r = lg_vm_cpus(ct->conf, &run->vcpus, err);
@@ -140,6 +140,10 @@ static int make_files(void *ctx, struct lg_err *err)
 		op->vm->files = *op->ct->vm_files;
 		return 0;
 	}
+	if (lg_kind_is_foreign(op->ct->conf)) {
+		start_allow_time(op, MACHINE_TIMEOUT_S);
+		return foreign_check(op->ct->conf, err);
+	}
 	r = vm_files_find(op->ct->d, op->ct->conf, &op->template, &op->vm->files, &job, err);
 	if (r == 1)
 		return run_job(op, &job, err);
@@ -194,7 +198,7 @@ static int send_start(struct op *op, struct lg_err *err)
 
 	for (size_t i = 0; i < VM_SPEC_FDS; i++)
 		fds[i] = -1;
-	r = spec_vm_make(op, &m, fds, err);
+	r = lg_kind_is_foreign(op->ct->conf) ? foreign_spec(op, &m, fds, err) : spec_vm_make(op, &m, fds, err);
 	if (r == 0)
 		r = become(op, err);
 	if (r == 0 && (r = lg_msg_send(op->shim->sock, &m)) < 0)

@@ -10,6 +10,7 @@
 #include "vm/start.h"
 
 #define VM_MACHINE "microvm"
+#define VM_MACHINE_FOREIGN "q35"	/* that boots its own disk: what every system knows */
 
 /* ---- vm_files.c: what a VM boots from ---- */
 

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LODGED_FOREIGN_H
+#define LODGED_FOREIGN_H
+
+/* VMs that boot what is on their own disk: any system, with nothing of lodge in it. lg_kind_is_foreign() says which are. */
+
+#include "cmd/lodged/create.h"
+#include "cmd/lodged/vm.h"
+
+/* ---- foreign_vm.c: what such a VM is made of ---- */
+
+/**
+ * foreign_defaults() - what a new one has: no template, a system
+ * @image:	a disk image comes with the call
+ *
+ * Does nothing to an instance that is none. Return: 0; -EINVAL where it is asked for both a template and what has none.
+ */
+int foreign_defaults(struct lg_conf *conf, const json_t *settings, bool image, struct lg_err *err);
+
+/** foreign_check() - is what the conf names there: its firmware, the image in its drive? 0 for others. */
+int foreign_check(const struct lg_conf *conf, struct lg_err *err);
+
+/** foreign_vnc() - the path of its screen's socket; false: it has none. */
+bool foreign_vnc(const struct instance *ct, char path[300]);
+
+/** foreign_spec() - START for its shim, as spec_vm_make(). */
+int foreign_spec(struct op *op, struct lg_msg *m, int fds[VM_SPEC_FDS], struct lg_err *err);
+
+/* ---- foreign_disk.c: a disk out of an image ---- */
+
+/**
+ * foreign_disk_begin() - fill the disk of an instance whose create waits for its files, and answer @call then
+ * @c:		taken over; where it fails nothing of it is left
+ */
+void foreign_disk_begin(struct daemon *d, struct creation *c, struct lg_vcall *call, const json_t *params);
+
+#endif
