@@ -38,6 +38,7 @@
 #include <stdint.h>
 
 #define LG_AGENT_PORT "io.lodge.agent"	/* name of the virtio-serial port */
+#define LG_AGENT_PORT_QEMU "org.qemu.guest_agent.0"	/* of QEMU's own agent, in guests without ours */
 #define LG_AGENT_VERSION 1u
 #define LG_AGENT_PAYLOAD 16384u		/* of one frame; LG_MSG_BYTES */
 #define LG_AGENT_WINDOW 65536u		/* of one stream of one session */

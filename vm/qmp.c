@@ -201,14 +201,16 @@ static int take_lines(struct lg_qmp *q)
 
 static ssize_t read_some(struct lg_qmp *q)
 {
+	size_t max = q->line_max ? q->line_max : LG_QMP_LINE;
+
 	if (!q->line)
-		q->line = malloc(LG_QMP_LINE);
+		q->line = malloc(max);
 	if (!q->line)
 		return -ENOMEM;
-	if (q->len == LG_QMP_LINE)
+	if (q->len == max)
 		return -EPROTO;	/* a line without end */
 	for (;;) {
-		ssize_t n = recv(q->fd, q->line + q->len, LG_QMP_LINE - q->len, MSG_DONTWAIT);
+		ssize_t n = recv(q->fd, q->line + q->len, max - q->len, MSG_DONTWAIT);
 
 		if (n >= 0)
 			return n;

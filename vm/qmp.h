@@ -38,7 +38,8 @@ struct lg_qmp {
 		lg_qmp_done done;
 		void *arg;
 	} waiting[LG_QMP_WAITING];
-	char *line;		/* LG_QMP_LINE bytes, while something of a line is there */
+	size_t line_max;	/* 0: LG_QMP_LINE. The guest's agent says longer ones */
+	char *line;		/* line_max bytes, while something of a line is there */
 	size_t len;
 };
 

@@ -79,7 +79,10 @@ static void dispatch(int from, struct lg_msg *m)
 		lend_take(m, from);
 		break;
 	case LG_P_EXEC:
-		session_begin(m);
+		if (vm.spec.guest)
+			session_begin(m);
+		else
+			qga_exec(m);
 		break;
 	case LG_P_CONSOLE:
 		lg_console_join(lg_msg_take_fd(m, 0));

@@ -76,6 +76,8 @@ static void on_event(void *arg, const char *name, const json_t *data)
 	(void)arg;
 	if (strcmp(name, "GUEST_PANICKED") == 0)
 		vm.panicked = true;
+	if (strcmp(name, "VSERPORT_CHANGE") == 0)
+		qga_listens(lg_json_bool(data, "open", false));
 	if (strcmp(name, "SHUTDOWN") != 0)
 		return;
 	vm.ended_by = SIGABRT;
@@ -177,6 +179,8 @@ static int listen_to(int ours[PAIRS], struct lg_err *err)
 	lg_console_open(lg_take_fd(&ours[CONSOLE]));
 	if (r == 0 && vm.spec.guest)
 		r = agent_open(lg_take_fd(&ours[AGENT]), vm.spec.incoming);
+	else if (r == 0)
+		r = qga_open(lg_take_fd(&ours[AGENT]));
 	return r < 0 ? lg_fail(err, r, "watch QEMU") : 0;
 }
 
@@ -211,7 +215,7 @@ static unsigned int place_all(const int theirs[PAIRS], int null, int words_fd, i
 	place(fds, &n, words_fd);
 	at->qmp = place(fds, &n, theirs[QMP]);
 	at->console = place(fds, &n, theirs[CONSOLE]);
-	at->agent = place(fds, &n, vm.spec.guest ? theirs[AGENT] : -1);
+	at->agent = place(fds, &n, theirs[AGENT]);
 	at->tap = place(fds, &n, vm.spec.tap_fd);
 	at->kernel = place(fds, &n, vm.spec.kernel_fd);
 	at->initrd = place(fds, &n, vm.spec.initrd_fd);

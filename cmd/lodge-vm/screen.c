@@ -35,14 +35,20 @@ int screen_open(const char *path, struct lg_err *err)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	lg_autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	mode_t before;
 	int r;
 
 	if (fd < 0 || strlen(path) >= sizeof(addr.sun_path))
 		return lg_fail(err, fd < 0 ? -errno : -ENAMETOOLONG, "listen on '%s'", path);
 	memcpy(addr.sun_path, path, strlen(path) + 1);
 	unlink(path);	/* of one that was killed */
-	/* Our umask gives it mode 0600. */
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 4) < 0)
+	/* Born with mode 0600. */
+	before = umask(0177);
+	r = bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
+	umask(before);
+	if (r < 0)
+		return lg_fail(err, r, "listen on '%s'", path);
+	if (listen(fd, 4) < 0)
 		return lg_fail(err, -errno, "listen on '%s'", path);
 	listener.fd = lg_take_fd(&fd);
 	r = lg_source_add(&listener, EPOLLIN);

@@ -59,7 +59,7 @@ void set_title(unsigned int ctid);
 
 /* ---- timers.c ---- */
 
-enum timer { TIMER_QMP, TIMER_WATCHDOG, TIMER_ASK, TIMER_INCOMING, TIMER_SUSPEND, TIMERS };
+enum timer { TIMER_QMP, TIMER_WATCHDOG, TIMER_ASK, TIMER_INCOMING, TIMER_SUSPEND, TIMER_QGA, TIMERS };
 
 int timers_init(void);
 
@@ -199,6 +199,16 @@ void suspend_alone(void);
 
 /** incoming_begin() - have QEMU read it, if it is one that can; @when_ready: it has begun to. */
 void incoming_begin(void (*when_ready)(void));
+
+/* ---- qga.c: the guest agent of QEMU, in a machine without ours ---- */
+
+int qga_open(int fd);
+
+/** qga_listens() - the guest has opened its port, or closed it. */
+void qga_listens(bool does);
+
+/** qga_exec() - EXEC by it. */
+void qga_exec(struct lg_msg *m);
 
 /* ---- screen.c ---- */
 
