@@ -30,7 +30,7 @@
 /* One command that was asked for. */
 struct command {
 	struct lg_source control;	/* the client; fd -1: it has gone */
-	bool used, asked;		/* asked: its status, and there is no answer yet */
+	bool used, asked;		/* asked: the agent is yet to answer, also when nobody is told any more */
 	int64_t pid;			/* in the guest; 0: not begun */
 	int out[2];			/* the client's stdout and stderr */
 };
@@ -168,6 +168,8 @@ static void on_status(void *arg, const json_t *ret, const struct lg_err *err)
 	struct command *c = arg;
 
 	c->asked = false;
+	if (!c->used)
+		return;
 	if (!ret) {
 		fail(c, err->code, err->code == -EPIPE ? "the guest's agent has ended, or the command wrote more than it can tell" :
 							 err->msg);
@@ -183,6 +185,7 @@ static int ask(const char *name, json_t *args, lg_qmp_done done, struct command 
 {
 	int r = lg_qmp_command(&qga, name, args, -1, ANSWER_MS, done, c);
 
+	c->asked = r == 0;
 	timer_set(TIMER_QGA, POLL_MS, look);
 	return r;
 }
@@ -196,10 +199,9 @@ static void look(void)
 	for (unsigned int i = 0; i < COMMANDS; i++) {
 		struct command *c = &commands[i];
 
-		any |= c->used;
+		any |= c->used || c->asked;
 		if (!c->used || !c->pid || c->asked)
 			continue;
-		c->asked = true;
 		if (ask("guest-exec-status", json_pack("{s:I}", "pid", (json_int_t)c->pid), on_status, c) < 0)
 			fail(c, -ENOTCONN, "the guest's agent does not read");
 	}
@@ -212,6 +214,9 @@ static void on_begun(void *arg, const json_t *ret, const struct lg_err *err)
 {
 	struct command *c = arg;
 
+	c->asked = false;
+	if (!c->used)
+		return;
 	if (!ret) {
 		fail(c, strstr(err->msg, "No such file") ? -ENOENT : strstr(err->msg, "ermission denied") ? -EACCES : err->code,
 		     err->msg);
@@ -257,7 +262,7 @@ static struct command *take_command(struct lg_msg *m, int control, struct lg_err
 	for (unsigned int i = 0; i < COMMANDS; i++) {
 		struct command *c = &commands[i];
 
-		if (c->used)
+		if (c->used || c->asked)
 			continue;
 		*c = (struct command){ .used = true, .control = { .fd = control, .on_event = on_control } };
 		lg_close(lg_msg_take_fd(m, 1));	/* nothing goes in */
@@ -293,6 +298,13 @@ void qga_exec(struct lg_msg *m)
 		fail(c, -ENOTCONN, "the guest's agent does not read");
 }
 
+void qga_kill(const struct lg_err *why)
+{
+	for (unsigned int i = 0; i < COMMANDS; i++)
+		if (commands[i].used)
+			fail(&commands[i], why->code, why->msg);
+}
+
 /* ---- the port ---- */
 
 static void begin_lines(int fd)
@@ -323,5 +335,6 @@ int qga_open(int fd)
 {
 	begin_lines(fd);
 	port.fd = fd;
+	guest_listens = vm.spec.incoming;	/* it may: then we were not there to be told */
 	return lg_source_add(&port, EPOLLIN);
 }

@@ -267,6 +267,7 @@ void sessions_pump(void)
 
 void sessions_kill(const struct lg_err *why)
 {
+	qga_kill(why);
 	for (struct session *s = vm.sessions; s; s = s->next) {
 		say(s, LG_P_FAILED, why, 0);
 		send_number(s, LG_A_SIGNAL, "sig", SIGKILL);

@@ -207,6 +207,9 @@ int qga_open(int fd);
 /** qga_listens() - the guest has opened its port, or closed it. */
 void qga_listens(bool does);
 
+/** qga_kill() - nobody is told any more how commands end; what they do inside goes on. */
+void qga_kill(const struct lg_err *why);
+
 /** qga_exec() - EXEC by it. */
 void qga_exec(struct lg_msg *m);
 

@@ -20,6 +20,9 @@ int foreign_defaults(struct lg_conf *conf, const json_t *settings, bool image, s
 /** foreign_check() - is what the conf names there: its firmware, the image in its drive? 0 for others. */
 int foreign_check(const struct lg_conf *conf, struct lg_err *err);
 
+/** foreign_is_hardware() - does @s say what the machine is made of? */
+bool foreign_is_hardware(const struct lg_setting *s);
+
 /** foreign_vnc() - the path of its screen's socket; false: it has none. */
 bool foreign_vnc(const struct instance *ct, char path[300]);
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cmd/lodged/spec.h"
+#include "cmd/lodged/suspend.h"
 #include "ct/proto.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -39,6 +40,14 @@ static const char *const makes_one[] = { "os", "firmware", "cdrom", "screen" };
 /* clang-format on */
 
 /* ---- what it is ---- */
+
+bool foreign_is_hardware(const struct lg_setting *s)
+{
+	for (size_t i = 0; s->name && i < ARRAY_SIZE(makes_one); i++)
+		if (strcmp(s->name, makes_one[i]) == 0)
+			return true;
+	return false;
+}
 
 static bool wants_one(const json_t *settings, bool image)
 {
@@ -223,6 +232,14 @@ static void put_machine(const struct op *op, struct lg_msg *m)
 		lg_msg_put(m, "vnc", text);
 }
 
+static int put_state(const struct op *op, struct lg_msg *m, struct lg_err *err)
+{
+	lg_autoclose int state = -1;
+	int r = vm_resume_put(op, m, &state, err);
+
+	return r < 0 ? r : lg_msg_put_fd(m, state);
+}
+
 int foreign_spec(struct op *op, struct lg_msg *m, int fds[VM_SPEC_FDS], struct lg_err *err)
 {
 	const char *qemu;
@@ -240,5 +257,7 @@ int foreign_spec(struct op *op, struct lg_msg *m, int fds[VM_SPEC_FDS], struct l
 	r = fds[0] < 0 ? fds[0] : open_drives(op->ct, m, fds, err);
 	for (size_t i = 0; r == 0 && i < VM_SPEC_FDS; i++)
 		r = fds[i] < 0 ? 0 : lg_msg_put_fd(m, fds[i]);
-	return r == 0 ? lg_msg_put_fd(m, op->vm->tap) : r;
+	if (r == 0)
+		r = lg_msg_put_fd(m, op->vm->tap);
+	return r == 0 && op->restore ? put_state(op, m, err) : r;
 }

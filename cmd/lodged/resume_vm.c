@@ -65,7 +65,7 @@ static int check_accel(const json_t *vm, struct lg_err *err)
 int vm_resume_check(const struct instance *ct, const json_t *state, struct lg_err *err)
 {
 	const json_t *vm = json_object_get(state, "vm");
-	struct instance then = { .d = ct->d, .vm = true };
+	struct instance then = { .d = ct->d, .conf = ct->conf, .vm = true };
 	int r;
 
 	if (!ct->vm && !vm)

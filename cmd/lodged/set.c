@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "cmd/lodged/change.h"
-#include "cmd/lodged/vm.h"
+#include "cmd/lodged/foreign.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/json.h"
@@ -53,7 +53,7 @@ static int set_value(struct change *c, const char *name, const char *value, stru
 		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE, "os: it boots its own disk: linux, windows, freebsd or other");
 	c->disk |= strcmp(s->key, "DISKSPACE") == 0;
 	c->inodes |= strcmp(s->key, "DISKINODES") == 0;
-	if (strcmp(s->key, "OSTEMPLATE") == 0 && change_suspended(c))
+	if ((strcmp(s->key, "OSTEMPLATE") == 0 || foreign_is_hardware(s)) && change_suspended(c))
 		return lg_refuse(err, -EBUSY, LG_EXIT_RUNNING, "%s: it is suspended: resume and stop it first",
 				 name);
 	if (strcmp(s->key, "OSTEMPLATE") == 0 && change_runs(c))

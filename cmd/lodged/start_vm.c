@@ -135,14 +135,14 @@ static int make_files(void *ctx, struct lg_err *err)
 	}
 	if (op->vm->making)
 		return LG_STEP_WAIT;
+	if (lg_kind_is_foreign(op->ct->conf)) {
+		start_allow_time(op, MACHINE_TIMEOUT_S);
+		return foreign_check(op->ct->conf, err);
+	}
 	/* The same as then, or QEMU would not know the machine again. */
 	if (op->restore) {
 		op->vm->files = *op->ct->vm_files;
 		return 0;
-	}
-	if (lg_kind_is_foreign(op->ct->conf)) {
-		start_allow_time(op, MACHINE_TIMEOUT_S);
-		return foreign_check(op->ct->conf, err);
 	}
 	r = vm_files_find(op->ct->d, op->ct->conf, &op->template, &op->vm->files, &job, err);
 	if (r == 1)
