@@ -20,6 +20,7 @@
 #include "storage/store.h"
 
 #define DISK_PATIENCE_MS 500u	/* the last QEMU may be just going */
+#define STATE (VM_SPEC_FDS - 1)	/* what is resumed: its place among the descriptors */
 #define VARS "vars.fd"		/* in the layer's folder */
 #define VARS_MAX (4u << 20)
 
@@ -198,7 +199,7 @@ static int open_drives(const struct instance *ct, struct lg_msg *m, int fds[VM_S
 	size_t n = 1;
 	int r;
 
-	_Static_assert(ARRAY_SIZE(drives) < VM_SPEC_FDS, "a place for each");
+	_Static_assert(ARRAY_SIZE(drives) < STATE, "a place for each");
 	drives[2].fd = lg_disk_open_raw(ct->d->root.var, ct->ctid, DISK_PATIENCE_MS, err);
 	r = drives[2].fd < 0 ? drives[2].fd : open_firmware(ct, &drives[0], &drives[1], err);
 	if (r == 0)
@@ -232,12 +233,11 @@ static void put_machine(const struct op *op, struct lg_msg *m)
 		lg_msg_put(m, "vnc", text);
 }
 
-static int put_state(const struct op *op, struct lg_msg *m, struct lg_err *err)
+static int put_state(const struct op *op, struct lg_msg *m, int *state, struct lg_err *err)
 {
-	lg_autoclose int state = -1;
-	int r = vm_resume_put(op, m, &state, err);
+	int r = vm_resume_put(op, m, state, err);
 
-	return r < 0 ? r : lg_msg_put_fd(m, state);
+	return r < 0 ? r : lg_msg_put_fd(m, *state);
 }
 
 int foreign_spec(struct op *op, struct lg_msg *m, int fds[VM_SPEC_FDS], struct lg_err *err)
@@ -255,9 +255,9 @@ int foreign_spec(struct op *op, struct lg_msg *m, int fds[VM_SPEC_FDS], struct l
 	snprintf(name, sizeof(name), "%u", op->ct->ctid);
 	fds[0] = lg_cg_open(op->ct->d->cg, name, false, err);
 	r = fds[0] < 0 ? fds[0] : open_drives(op->ct, m, fds, err);
-	for (size_t i = 0; r == 0 && i < VM_SPEC_FDS; i++)
+	for (size_t i = 0; r == 0 && i < STATE; i++)
 		r = fds[i] < 0 ? 0 : lg_msg_put_fd(m, fds[i]);
 	if (r == 0)
 		r = lg_msg_put_fd(m, op->vm->tap);
-	return r == 0 && op->restore ? put_state(op, m, err) : r;
+	return r == 0 && op->restore ? put_state(op, m, &fds[STATE], err) : r;
 }

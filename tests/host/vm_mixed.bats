@@ -17,7 +17,10 @@ setup_file() {
 	make_images
 }
 teardown_file() { host_down; }
-teardown() { tell_more; }
+teardown() {
+	tell_more
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || tail -n 5 "$LG_VAR"/log/console/*.log | cat -v | cut -c 1-300
+}
 
 # A raw disk with the boot sector, and something at other places by which a copy is known; and the same as others have it.
 make_images() {
@@ -262,5 +265,108 @@ slow_create() {
 	type_in 304 $'reset -s\r'
 	wait_for 60 state_is 304 stopped
 	lodge destroy 304
+	nothing_left
+}
+
+@test "suspended to the disk and back, it goes on where it was" {
+	lodge create 305 --vm --os other --memory 64M --disk-image "$IMAGES/disk.qcow2" --disk 48M 2>/dev/null
+	lodge start 305 2>/dev/null
+	wait_for 60 says 305 'boot sector: here'
+	lodge suspend 305 2>/dev/null
+	is "$(field 305 .state)" suspended "state"
+	refused 32 'firmware: it is suspended' lodge set 305 --firmware uefi
+	lodge resume 305 2>/dev/null
+	is "$(field 305 .state)" running "state"
+	type_in 305 o
+	wait_for 60 state_is 305 stopped
+	is "$(grep -c 'boot sector: here' "$LG_VAR/log/console/305.log")" 1 "it booted once"
+	lodge destroy 305
+}
+
+@test "memtest86+, a system that is no Linux, tests what memory it was given" {
+	local image=/boot/memtest86+x64.efi
+	[ -e "$image" ] || cannot_run "needs the package memtest86+"
+	need tool mkfs.vfat
+	need tool mcopy
+	efi_disk memtest.img
+	mcopy -i "$IMAGES/memtest.img" "$image" ::/memtest.efi
+	printf 'memtest.efi console=ttyS0,115200\r\n' >"$IMAGES/startup.nsh"
+	mcopy -i "$IMAGES/memtest.img" "$IMAGES/startup.nsh" ::/
+	lodge create 306 --vm --vnc --os other --firmware uefi --memory 128M --disk 64M --disk-image "$IMAGES/memtest.img" 2>/dev/null
+	lodge start 306 2>/dev/null
+	wait_for 60 says 306 'Memtest86+'
+	lodge stop 306 --fast
+	lodge destroy 306
+}
+
+# efi_disk NAME: an empty disk that UEFI reads
+efi_disk() {
+	rm -f "$IMAGES/$1"
+	truncate -s 64M "$IMAGES/$1"
+	mkfs.vfat -F 32 "$IMAGES/$1" >/dev/null
+}
+
+# The initrd of a guest with QEMU's agent in it: busybox, the agent with its libraries, and the modules of its port.
+make_initrd() {
+	local root=$IMAGES/initrd kernel=$1 file
+	mkdir -p "$root"/{bin,dev,proc,sys,run,tmp,lib/modules}
+	cp "$(type -P busybox)" "$root/bin/busybox"
+	ldd "$2" | grep -o '/[^ ]*' | while read -r file; do
+		mkdir -p "$root${file%/*}"
+		cp -L "$file" "$root$file"
+	done
+	cp "$2" "$root/bin/qemu-ga"
+	for file in virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_console; do
+		find "$kernel/lib/modules" "$kernel/usr/lib/modules" -name "$file.ko" -exec cp {} "$root/lib/modules/" \; -quit 2>/dev/null
+	done
+	cat >"$root/init" <<-'END'
+		#!/bin/busybox sh
+		/bin/busybox --install -s /bin
+		export PATH=/bin
+		mount -t proc proc /proc
+		mount -t sysfs sys /sys
+		mount -t devtmpfs dev /dev
+		for m in virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_console; do
+			[ ! -e /lib/modules/$m.ko ] || insmod /lib/modules/$m.ko
+		done
+		while [ ! -e /dev/vport*p1 ]; do sleep 0.1; done
+		echo "guest: $(uname -r) has its port"
+		qemu-ga -m virtio-serial -p /dev/vport*p1 -t /run -f /run/ga.pid
+		poweroff -f
+	END
+	chmod 755 "$root/init"
+	(cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$IMAGES/initrd.gz"
+}
+
+@test "a Linux of another major version, booted from its own disk, executes by QEMU's guest agent" {
+	need tool mkfs.vfat
+	need tool mcopy
+	need tool qemu-ga
+	need tool cpio
+	need tool busybox
+	local kernel=$LG_VAR/templates/debian-12-kernel/rootfs
+	[ -d "$kernel" ] || cannot_run "needs the template debian-12-kernel"
+	make_initrd "$kernel" "$(type -P qemu-ga)"
+	efi_disk linux.img
+	mcopy -i "$IMAGES/linux.img" "$(find "$kernel/boot" -name 'vmlinuz-*' -print -quit)" ::/vmlinuz.efi
+	mcopy -i "$IMAGES/linux.img" "$IMAGES/initrd.gz" ::/initrd
+	printf 'vmlinuz.efi initrd=\\initrd console=ttyS0 quiet\r\n' >"$IMAGES/startup.nsh"
+	mcopy -i "$IMAGES/linux.img" "$IMAGES/startup.nsh" ::/
+	lodge create 307 --vm --firmware uefi --memory 384M --disk 64M --disk-image "$IMAGES/linux.img" 2>/dev/null
+	lodge start 307 2>/dev/null
+	wait_for 240 says 307 'has its port'
+	answers() { lodge exec 307 -- /bin/true; }
+	wait_for 60 answers
+	run --separate-stderr lodge exec 307 -- /bin/sh -c 'echo out; echo err >&2; exit 7'
+	is "$status $output $stderr" "7 out err" "status and streams"
+	like "$(lodge exec 307 -- /bin/uname -r)" '^6\.1\.' "its kernel"
+	run --separate-stderr lodge exec 307 -- /bin/sh -c 'kill -KILL $$'
+	is "$status" 137 "SIGKILL"
+	run --separate-stderr lodge exec 307 -- /bin/no-such
+	is "$status" 127 "what is not there"
+	is "$(lodge exec 307 -- /bin/head -c 300000 /dev/zero | wc -c)" 300000 "much passes through"
+	refused 8 'no terminal' script -qec "$LG_LODGE enter 307" /dev/null || like "$output$stderr" 'no terminal' "enter"
+	lodge stop 307 --fast
+	lodge destroy 307
 	nothing_left
 }
