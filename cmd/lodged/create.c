@@ -84,27 +84,6 @@ static int set_one(struct lg_conf *conf, const char *name, const char *value, st
 	return r < 0 ? r : lg_conf_set(conf, s->key, text, err);
 }
 
-/* What was asked for and means nothing to its kind; what comes from a sample or lodge.conf is just left alone. */
-static int check_kind(const struct lg_conf *conf, const json_t *settings, struct lg_err *err)
-{
-	bool vm = lg_kind_is_vm(conf);
-	const char *name;
-	json_t *value;
-	int r = 0;
-
-	json_object_foreach((json_t *)(uintptr_t)settings, name, value) {
-		const struct lg_setting *s = lg_setting_by_name(name);
-
-		if (!s)
-			s = lg_setting_by_key(name);
-		if (r == 0 && s && *json_string_value(value))
-			r = lg_kind_check(s, vm, err);
-		if (r == 0 && s && *json_string_value(value))
-			r = lg_foreign_check(s, conf, err);
-	}
-	return r;
-}
-
 static int add_from_sample(const char *key, const char *value, void *arg)
 {
 	return lg_conf_set(arg, key, value, NULL);
@@ -147,7 +126,7 @@ static int read_settings(struct creation *c, const json_t *params, struct lg_err
 	if (r == 0)
 		r = foreign_defaults(c->conf, settings, lg_json_bool(params, "disk_image", false), err);
 	if (r == 0)
-		r = check_kind(c->conf, settings, err);
+		r = vm_check_settings(c->conf, settings, err);
 	if (r == 0)
 		r = disk_defaults(c->d, c->conf, err);
 	return r == 0 && lg_kind_is_vm(c->conf) ? lg_vm_defaults(c->conf, err) : r;

@@ -98,6 +98,18 @@ static int judge(struct instance *ct, const struct lg_disk_limit *limit, enum lg
 			 "files below it", size, ct->ctid, size);
 }
 
+/* A machine's whole disk has the size that it has; less in the conf file cuts nothing off. */
+static bool is_larger(const struct instance *ct, const struct lg_disk_limit *limit)
+{
+	struct lg_fs_usage u;
+
+	if (limit->image != LG_DISK_OWN_RAW || lg_disk_usage(ct->d->root.var, ct->ctid, -1, &u, NULL) < 0 ||
+	    u.bytes <= lg_disk_round(limit->bytes))
+		return false;
+	lg_log(LG_LOG_WARN, "%s: its disk is larger than DISKSPACE says", instance_label(ct));
+	return true;
+}
+
 int disk_hold(struct instance *ct, struct lg_err *err)
 {
 	struct lg_disk_limit limit;
@@ -109,6 +121,8 @@ int disk_hold(struct instance *ct, struct lg_err *err)
 	/* How many inodes an image has was settled when it was made. */
 	if (r == 0 && lg_disk_for_new(ct->d->root.var, &limit) != &lg_disk_project)
 		limit.inodes = LG_UNLIMITED;
+	if (r == 0 && is_larger(ct, &limit))
+		return 0;
 	if (r == 0)
 		r = lg_disk_plan(ct->d->root.var, ct->ctid, &limit, &change, err);
 	if (r < 0 || change == LG_DISK_SAME)

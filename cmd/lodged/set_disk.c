@@ -15,6 +15,7 @@
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/json.h"
+#include "lib/kind.h"
 #include "storage/layer.h"
 
 static int check_disk(struct change *c, struct lg_err *err)
@@ -120,12 +121,12 @@ int change_disk_first(struct change *c, struct lg_vcall *call, const json_t *par
 		return r;
 	if (disk_job_done(params, "disk-grow") || disk_job_done(params, "disk-remake"))
 		return lg_refuse(err, -EIO, 0, "its disk did not become what was asked for");
-	/* Just a longer file, as for one that runs. */
-	if (limit.image == LG_DISK_OWN_RAW && !change_runs(c) && change == LG_DISK_GROW) {
+	r = refuse_used(c, change, err);
+	/* Just a longer file. One that is longer than the conf file says is whole: nothing undoes it. */
+	if (r == 0 && limit.image == LG_DISK_OWN_RAW && !change_runs(c)) {
 		r = lg_disk_resize_file(c->ct->d->root.var, c->ct->ctid, limit.bytes, err);
 		return r < 0 ? r : 0;
 	}
-	r = refuse_used(c, change, err);
 	/* A running VM's file just gets longer; what is in it its guest makes larger. */
 	if (r == 0 && c->ct->vm && change_runs(c))
 		return 0;
@@ -203,6 +204,9 @@ static void undo_disk(struct change *c)
 	struct lg_err ignored = { 0 };
 	bool grown;
 
+	/* What may be the guest's is not cut, whatever the conf file says that it had. */
+	if (lg_kind_is_foreign(c->ct->conf))
+		return;
 	/* QEMU was not told yet: to it the disk is as it was. */
 	if (c->ct->vm && change_runs(c) && c->disk)
 		resize_file(c, c->ct->conf, &grown, &ignored);

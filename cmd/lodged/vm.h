@@ -54,6 +54,9 @@ json_t *vm_accel_warning(void);
 /** vm_check_template() - -EINVAL for one that is a kernel's, and has no init. */
 int vm_check_template(const struct lg_template *t, struct lg_err *err);
 
+/** vm_check_settings() - do all of @settings mean something to the kind of @conf? */
+int vm_check_settings(const struct lg_conf *conf, const json_t *settings, struct lg_err *err);
+
 /** vm_check_conf() - memory, processors and disk of a new VM or a changed one. */
 int vm_check_conf(const struct lg_conf *conf, struct lg_err *err);
 

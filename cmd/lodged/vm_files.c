@@ -209,6 +209,27 @@ int vm_check_conf(const struct lg_conf *conf, struct lg_err *err)
 	return r < 0 ? r : lg_vm_cpus(conf, &vcpus, err);
 }
 
+/* What was asked for and means nothing to its kind; what comes from a sample or lodge.conf is just left alone. */
+int vm_check_settings(const struct lg_conf *conf, const json_t *settings, struct lg_err *err)
+{
+	bool vm = lg_kind_is_vm(conf);
+	const char *name;
+	json_t *value;
+	int r = 0;
+
+	json_object_foreach((json_t *)(uintptr_t)settings, name, value) {
+		const struct lg_setting *s = lg_setting_by_name(name);
+
+		if (!s)
+			s = lg_setting_by_key(name);
+		if (r == 0 && s && *json_string_value(value))
+			r = lg_kind_check(s, vm, err);
+		if (r == 0 && s && *json_string_value(value))
+			r = lg_foreign_check(s, conf, err);
+	}
+	return r;
+}
+
 /* ---- RUN/ct/ID.json ---- */
 
 static const struct {

@@ -125,8 +125,11 @@ rebooted() { [ "$(grep -c 'boot sector: here' "$LG_VAR/log/console/301.log")" -g
 	is "$(stat -c %s "$LG_VAR/ct/301/disk.raw")" $((96 << 20)) "running"
 	same_disk 301
 	lodge stop 301 --fast
+	sed -i 's,^DISKSPACE=.*,DISKSPACE="40960:40960",' "$LG_ETC/ct/301.conf"
 	lodge start 301 2>/dev/null
+	is "$(stat -c %s "$LG_VAR/ct/301/disk.raw")" $((96 << 20)) "nothing is cut off"
 	lodge stop 301 --fast
+	lodge set 301 --disk 96M
 }
 
 @test "settings that mean nothing to it, or nothing without it, are refused with why" {
@@ -316,7 +319,7 @@ make_initrd() {
 		cp -L "$file" "$root$file"
 	done
 	cp "$2" "$root/bin/qemu-ga"
-	for file in virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_console; do
+	for file in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_console; do
 		find "$kernel/lib/modules" "$kernel/usr/lib/modules" -name "$file.ko" -exec cp {} "$root/lib/modules/" \; -quit 2>/dev/null
 	done
 	cat >"$root/init" <<-'END'
@@ -326,7 +329,7 @@ make_initrd() {
 		mount -t proc proc /proc
 		mount -t sysfs sys /sys
 		mount -t devtmpfs dev /dev
-		for m in virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_console; do
+		for m in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_console; do
 			[ ! -e /lib/modules/$m.ko ] || insmod /lib/modules/$m.ko
 		done
 		while [ ! -e /dev/vport*p1 ]; do sleep 0.1; done
@@ -335,14 +338,13 @@ make_initrd() {
 		poweroff -f
 	END
 	chmod 755 "$root/init"
-	(cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$IMAGES/initrd.gz"
+	(cd "$root" && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1) >"$IMAGES/initrd.gz"
 }
 
 @test "a Linux of another major version, booted from its own disk, executes by QEMU's guest agent" {
 	need tool mkfs.vfat
 	need tool mcopy
 	need tool qemu-ga
-	need tool cpio
 	need tool busybox
 	local kernel=$LG_VAR/templates/debian-12-kernel/rootfs
 	[ -d "$kernel" ] || cannot_run "needs the template debian-12-kernel"
