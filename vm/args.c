@@ -149,7 +149,8 @@ static void add_sockets(struct lg_vm_args *a, const struct lg_vm_spec *spec, con
 	add(a, "-device");
 	add(a, "virtio-serial-%s,max_ports=2", bus(spec));
 	add(a, "-device");
-	add(a, "virtserialport,chardev=agent,name=%s", spec->guest ? LG_AGENT_PORT : LG_AGENT_PORT_QEMU);
+	/* QEMU tells of a port with an id whether the guest has opened it. */
+	add(a, "virtserialport,chardev=agent,name=%s", spec->guest ? LG_AGENT_PORT : LG_AGENT_PORT_QEMU ",id=port");
 }
 
 /* The set's number is the descriptor's; QEMU keeps a copy of its own. */

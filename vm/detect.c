@@ -16,7 +16,7 @@
 #include "lib/json.h"
 #include "vm/convert.h"
 
-#define NOT_TAKEN -1
+#define NOT_TAKEN (-1)
 
 /* clang-format off */
 static const char *const names[] = {
