@@ -88,6 +88,15 @@ said_or_ended() {
 	says 301 'all ports written' || [ "$(grep -c 'boot sector: here' "$LG_VAR/log/console/301.log")" -gt 1 ] || state_is 301 stopped
 }
 
+@test "a daemon that is killed does not end it, and the next one knows it" {
+	local pid
+	pid=$(init_pid 301)
+	lodged_down KILL >/dev/null
+	lodged_up
+	is "$(field 301 '"\(.state) \(.machine)"')" "running q35" "state"
+	is "$(init_pid 301)" "$pid" "QEMU"
+}
+
 @test "nothing in it answers exec, and the line says what would" {
 	run --separate-stderr lodge exec 301 -- true
 	[ "$status" -ne 0 ]
@@ -229,6 +238,14 @@ slow_create() {
 	nothing_left
 }
 
+@test "a create whose worker is killed leaves nothing" {
+	slow_create
+	kill -9 "$(pgrep -f "vm-disk --var $LG_VAR ")"
+	ended "$CREATING"
+	is "$ENDED" 3 "status"
+	nothing_left
+}
+
 @test "a create whose daemon is killed leaves nothing" {
 	slow_create
 	lodged_down KILL >/dev/null
@@ -262,6 +279,7 @@ slow_create() {
 	is "$(stat -c '%a %F' "$(field 304 .vnc)")" "600 socket" "its screen"
 	wait_for 120 says 304 'UEFI Interactive Shell'
 	wait_for 60 says 304 'Shell>'
+	like "$(curl -s -m 2 --unix-socket "$(field 304 .vnc)" telnet://screen </dev/null | head -c 3)" 'RFB' "its screen speaks VNC"
 	type_in 304 $'echo efi-says-%firmware%hi\r'
 	wait_for 30 says 304 'efi-says-'
 	is "$(stat -c %a "$LG_VAR/ct/304/vars.fd")" 600 "its settings"
