@@ -7,7 +7,7 @@
  *
  * An image is hostile input, of formats that take a large program to read. So what it is is told by its first bytes and never by a
  * name; a raw one is copied by us, byte for byte; and all others are read by qemu-img in QEMU's sandbox (vm/sandbox.h): under the
- * machine's own id, without a network, with an empty root, and with two files: a copy of the image that nobody else can change
+ * machine's own id, without a network, in a root of programs and libraries, and with two files: a copy of the image that nobody else can change
  * meanwhile, and the disk. Images that say that part of them is in another file are refused before.
  */
 
