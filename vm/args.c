@@ -94,9 +94,9 @@ static void add_machine(struct lg_vm_args *a, const struct lg_vm_spec *spec)
 	if (spec->microvm)
 		/*
 		 * ACPI is how it is told to power off. Under TCG the guest needs the old timer and its interrupt to
-		 * measure its clocks with; KVM tells it.
+		 * measure its clocks with; KVM tells it. Without a clock chip Linux waits seconds for one, twice.
 		 */
-		add(a, "microvm,acpi=on,isa-serial=on,rtc=off,pit=%s,pic=%s,dump-guest-core=off,mem-merge=off",
+		add(a, "microvm,acpi=on,isa-serial=on,rtc=on,pit=%s,pic=%s,dump-guest-core=off,mem-merge=off",
 		    spec->kvm ? "off" : "on", spec->kvm ? "off" : "on");
 	else
 		add(a, "q35,dump-guest-core=off,mem-merge=off,vmport=off%s%s%s", has_role(spec, "code") ? ",pflash0=code" : "",
