@@ -17,6 +17,11 @@ static size_t len;
 static void end_line(void)
 {
 	line[len] = '\0';
+	/* What comes behind a panic does not say why. */
+	if (vm.panicked) {
+		len = 0;
+		return;
+	}
 	if (strstr(line, panic_words))
 		vm.panicked = true;
 	if (len > 0)

@@ -1,66 +1,41 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* What microVMs need of this host. QEMU has to be run to tell its version, which a worker does; the report waits for it. */
+/* What microVMs need of this host. The report waits until QEMU has told its version. */
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cmd/lodged/doctor.h"
 #include "cmd/lodged/vm.h"
-#include "lib/cleanup.h"
-#include "lib/log.h"
 
-struct probe {
+/* A report that waits for QEMU's word. */
+struct waiting {
 	struct daemon *d;
-	struct qemu_known found;
-	void (*then)(struct daemon *d, struct lg_vcall *call);
 	struct lg_vcall *call;
+	void (*then)(struct daemon *d, struct lg_vcall *call);
 };
 
-static void on_line(const char *line, void *arg)
+static void on_known(void *arg)
 {
-	struct qemu_known *k = &((struct probe *)arg)->found;
+	struct waiting *w = arg;
 
-	if (strncmp(line, "version ", 8) == 0)
-		snprintf(k->version, sizeof(k->version), "%s", line + 8);
-}
-
-static void on_end(int r, const struct lg_err *err, void *arg)
-{
-	struct probe *p = arg;
-
-	if (r < 0)
-		lg_log(LG_LOG_WARN, "ask QEMU for its version: %s", err->msg);
-	p->d->qemu = p->found;
-	p->then(p->d, p->call);
-	lg_vcall_unref(p->call);
-	free(p);
+	w->then(w->d, w->call);
+	lg_vcall_unref(w->call);
+	free(w);
 }
 
 bool doctor_vm_first(struct daemon *d, struct lg_vcall *call, void (*then)(struct daemon *d, struct lg_vcall *call))
 {
-	const char *path, *argv[] = { "qemu-probe", "--var", d->root.var, NULL, NULL };
-	struct lg_err err = { 0 };
-	struct probe *p;
-	struct stat st;
+	struct waiting *w = calloc(1, sizeof(*w));
 
-	if (vm_qemu(d, &path, NULL) < 0 || stat(path, &st) < 0 ||
-	    (strcmp(d->qemu.program, path) == 0 && d->qemu.mtime == st.st_mtim.tv_sec))
+	if (!w)
 		return false;
-	p = calloc(1, sizeof(*p));
-	if (!p)
-		return false;
-	*p = (struct probe){ .d = d, .then = then, .call = lg_vcall_ref(call), .found = { .mtime = st.st_mtim.tv_sec } };
-	snprintf(p->found.program, sizeof(p->found.program), "%s", path);
-	argv[3] = path;
-	if (worker_run(d, argv, on_line, on_end, p, &err) == 0)
+	*w = (struct waiting){ .d = d, .call = lg_vcall_ref(call), .then = then };
+	if (vm_qemu_ask(d, on_known, w))
 		return true;
-	lg_log(LG_LOG_WARN, "ask QEMU for its version: %s", err.msg);
-	lg_vcall_unref(p->call);
-	free(p);
+	lg_vcall_unref(w->call);
+	free(w);
 	return false;
 }
 

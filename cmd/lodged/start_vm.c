@@ -51,7 +51,7 @@ static int check_vm(void *ctx, struct lg_err *err)
 	if (op->restore)
 		return vm_resume_prepare(op, err);
 	*run = (struct vm_run){ .kvm = lg_kvm_usable(NULL) };
-	snprintf(run->machine, sizeof(run->machine), "%s", lg_kind_is_foreign(ct->conf) ? VM_MACHINE_FOREIGN : VM_MACHINE);
+	snprintf(run->machine, sizeof(run->machine), VM_MACHINE_FOREIGN);
 	r = lg_vm_memory(ct->conf, &run->memory, err);
 	if (r == 0)
 		r = lg_vm_cpus(ct->conf, &run->vcpus, err);
@@ -110,6 +110,38 @@ static int run_job(struct op *op, const struct vm_job *job, struct lg_err *err)
 		start_allow_time(op, MAKE_TIMEOUT_S);
 	op->vm->making = r == 0;
 	return r < 0 ? r : LG_STEP_WAIT;
+}
+
+static void known(void *arg)
+{
+	made(0, NULL, arg);
+}
+
+/* What its machine is depends on what QEMU can do with it. */
+static int choose_machine(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+	struct vm_run *run = &op->ct->vm_run;
+	struct making *m;
+
+	if (op->err.code) {
+		*err = op->err;
+		return err->code;
+	}
+	if (op->vm->making)
+		return LG_STEP_WAIT;
+	if (op->restore || lg_kind_is_foreign(op->ct->conf))
+		return 0;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return lg_fail(err, -ENOMEM, "ask QEMU for its version");
+	*m = (struct making){ op->ct->d, op->ct->ctid };
+	op->vm->making = !run->kvm && vm_qemu_ask(op->ct->d, known, m);
+	if (op->vm->making)
+		return LG_STEP_WAIT;
+	free(m);
+	snprintf(run->machine, sizeof(run->machine), "%s", vm_qemu_microvm(op->ct->d, run->kvm) ? VM_MACHINE : VM_MACHINE_FOREIGN);
+	return 0;
 }
 
 static void keep_files(struct op *op)
@@ -255,6 +287,7 @@ static int release(void *ctx, struct lg_err *err)
 
 static const struct lg_step steps[] = {
 	{ "check its configuration", check_vm, NULL },
+	{ "choose its machine", choose_machine, NULL },
 	{ "make what it boots from", make_files, NULL },
 	{ "umount its root", start_umount_first, NULL },
 	{ "write the intent", start_write_intent, start_forget_intent },

@@ -10,7 +10,7 @@
 #include "vm/start.h"
 
 #define VM_MACHINE "microvm"
-#define VM_MACHINE_FOREIGN "q35"	/* that boots its own disk: what every system knows */
+#define VM_MACHINE_FOREIGN "q35"	/* what every system knows, and every QEMU can */
 
 /* ---- vm_files.c: what a VM boots from ---- */
 
@@ -88,6 +88,18 @@ int vm_resume_prepare(struct op *op, struct lg_err *err);
 
 /** vm_resume_put() - what START needs beside the usual; @ret is the caller's. */
 int vm_resume_put(const struct op *op, struct lg_msg *m, int *ret, struct lg_err *err);
+
+/* ---- vm_qemu.c ---- */
+
+/**
+ * vm_qemu_ask() - have QEMU asked for its version (d->qemu)
+ *
+ * Return: true: @then will get @arg when it has been; false: it is known, or nobody can be asked, and @then is not called.
+ */
+bool vm_qemu_ask(struct daemon *d, void (*then)(void *arg), void *arg);
+
+/** vm_qemu_microvm() - can guests boot in a microvm of that QEMU? */
+bool vm_qemu_microvm(const struct daemon *d, bool kvm);
 
 /* ---- start_vm.c ---- */
 
