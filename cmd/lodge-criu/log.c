@@ -7,14 +7,19 @@
 
 #include <ctype.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #include "cmd/lodge-criu/log.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
 #define UNIT_MAX 64u
+
+#define NO_ROOM "there is no room left for the images: make room on the file system of lodge's checkpoints"
+#define ROOM_OF_A_LOG 65536u
 
 /* clang-format off */
 static const char *const harmless[] = {
@@ -64,7 +69,7 @@ static const struct {
 	{ "Unseizable non-zombie",		"non-zombie ", "cannot be stopped: it is being traced (strace, a debugger), or hangs in the kernel" },
 	{ "Timeout reached",			NULL,	"some process could not be stopped in time: it hangs in the kernel, or the host is overloaded; try again later" },
 	{ "the guest has legacy iptables rules", NULL,	"it has iptables rules of the legacy kind, and this host has no iptables-legacy to take them over: install iptables" },
-	{ "No space left on device",		NULL,	"there is no room left for the images: make room on the file system of lodge's checkpoints" },
+	{ "No space left on device",		NULL,	NO_ROOM },
 	{ "Disk quota exceeded",		NULL,	"there is no room left for the images: the quota of their file system is used up" },
 	{ "Cannot allocate memory",		NULL,	"the host, or the container's limit, has too little memory for it" },
 	{ "Can't bind inet socket",		NULL,	"an address that the container had is not there, or in use: give it the addresses that it was suspended with" },
@@ -185,6 +190,14 @@ void log_read(FILE *log, int proc, char *ret, size_t size)
 	}
 }
 
+/* Where there is no room for images there may be none for the log that would say so. */
+static bool is_full(int images)
+{
+	struct statfs fs;
+
+	return fstatfs(images, &fs) == 0 && (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize < ROOM_OF_A_LOG;
+}
+
 void log_cause(int images, char *ret, size_t size)
 {
 	lg_autoclose int fd = openat(images, LG_CHECKPOINT_LOG, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -192,8 +205,10 @@ void log_cause(int images, char *ret, size_t size)
 	lg_autofile FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
 
 	ret[0] = '\0';
-	if (!f)
-		return;
-	lg_take_fd(&fd);
-	log_read(f, proc, ret, size);
+	if (f) {
+		lg_take_fd(&fd);
+		log_read(f, proc, ret, size);
+	}
+	if (!ret[0] && is_full(images))
+		snprintf(ret, size, NO_ROOM);
 }
