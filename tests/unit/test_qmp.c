@@ -178,13 +178,16 @@ START_TEST(a_descriptor_goes_with_its_command)
 	char space[CMSG_SPACE(sizeof(int))], buf[200];
 	struct iovec iov = { .iov_base = buf, .iov_len = sizeof(buf) };
 	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space) };
-	int fd;
+	struct cmsghdr *beside;
+	int fd = -1;
 
 	greet();
 	ck_assert_int_eq(lg_qmp_command(&q, "getfd", json_pack("{s:s}", "fdname", "f"), qemu, 1000, NULL, NULL), 0);
 	ck_assert_int_gt(recvmsg(qemu, &h, MSG_CMSG_CLOEXEC), 0);
-	ck_assert_ptr_nonnull(CMSG_FIRSTHDR(&h));
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&h)), sizeof(fd));
+	beside = CMSG_FIRSTHDR(&h);
+	if (beside)
+		memcpy(&fd, CMSG_DATA(beside), sizeof(fd));
+	ck_assert_int_ge(fd, 0);
 	close(fd);
 }
 END_TEST
