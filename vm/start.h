@@ -68,7 +68,8 @@ enum lg_vm_proto {
  *
  *	what=balloon	memory: bytes that the guest is to have, at most those of START
  *	what=disk	role, bytes: the file behind it has grown; so does the guest's disk, and its file system where an agent is
- *	what=usage	answer: as the agent's (vm/agent.h), and balloon (bytes that it has now)
+ *	what=usage	answer: as the agent's (vm/agent.h), balloon (bytes that it has now) and ram (bytes of
+ *			them that are there on the host)
  *	what=addrs, vcpus, hostname, freeze, thaw	as of vm/agent.h
  *	what=powerdown	the power button
  *	what=reset

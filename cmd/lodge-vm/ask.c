@@ -30,7 +30,7 @@ struct wish {
 	char tag[24];
 	int64_t until_ms;
 	uint64_t target;	/* balloon: bytes */
-	uint64_t balloon;	/* usage: bytes it has */
+	uint64_t balloon, ram;	/* usage: bytes it has, and bytes of them that are there */
 	bool to_agent;		/* the agent is to answer */
 	void (*poll)(struct wish *w);	/* asks QEMU again and again; NULL: nothing to ask */
 	char fields[512];	/* for the agent, once QEMU has done its part */
@@ -58,6 +58,11 @@ static void tell(struct wish *w, const struct lg_msg *fields, const struct lg_er
 	lg_msg_put(&answer, "tag", w->tag);
 	if (err && err->code)
 		lg_msg_put_err(&answer, err);
+	/* First, as the first word counts: what follows is the guest's. */
+	if (w->balloon)
+		lg_msg_put_u64(&answer, "balloon", w->balloon);
+	if (w->ram)
+		lg_msg_put_u64(&answer, "ram", w->ram);
 	for (const char *p = fields ? fields->text : NULL; p && p < fields->text + fields->len; p += strlen(p) + 1) {
 		const char *eq = strchr(p, '=');
 		char key[32];
@@ -68,8 +73,6 @@ static void tell(struct wish *w, const struct lg_msg *fields, const struct lg_er
 		key[eq - p] = '\0';
 		lg_msg_put(&answer, key, eq + 1);
 	}
-	if (w->balloon)
-		lg_msg_put_u64(&answer, "balloon", w->balloon);
 	lg_msg_send(w->to, &answer);
 	lg_close(w->to);
 	*w = (struct wish){ 0 };
@@ -227,6 +230,7 @@ static void on_balloon(void *arg, const json_t *ret, const struct lg_err *err)
 	if (is_over(w, ret, err))
 		return;
 	w->balloon = (uint64_t)lg_json_int(ret, "actual", 0);
+	w->ram = ram_resident(vm.pid, vm.spec.memory);
 	if (w->balloon == w->target)
 		tell(w, NULL, NULL);
 	set_tick();
@@ -295,6 +299,7 @@ static void on_usage(void *arg, const json_t *ret, const struct lg_err *err)
 	if (is_over(w, ret, err))
 		return;
 	w->balloon = (uint64_t)lg_json_int(ret, "actual", 0);
+	w->ram = ram_resident(vm.pid, vm.spec.memory);
 	if (agent_here())
 		ask_agent(w);
 	else

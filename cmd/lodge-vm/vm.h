@@ -181,6 +181,11 @@ void ask_resumed(void);
 /** ask_lost() - there is no agent any more: what waits for it is answered. */
 void ask_lost(void);
 
+/* ---- ram.c ---- */
+
+/** ram_resident() - so many bytes of the guest's @memory are there, in QEMU's process @pid; 0: it is not known */
+uint64_t ram_resident(pid_t pid, uint64_t memory);
+
 /* ---- suspend.c: to disk and on again ---- */
 
 /** suspend_take() - ASK suspend from the connection @from. */

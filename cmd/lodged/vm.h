@@ -151,6 +151,7 @@ void vm_asks_drop(struct instance *ct);
 struct vm_usage {
 	uint64_t at_us;		/* 0: never */
 	uint64_t memory_total, memory_available, balloon;
+	uint64_t ram;		/* of the guest's memory, so much is there on the host */
 	uint64_t disk_total, disk_used, inodes, inodes_used;
 	uint64_t load1, load5, load15, processes, uptime_ms;
 };

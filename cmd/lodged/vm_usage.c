@@ -5,16 +5,12 @@
  * not answer is left out, and its last answer is soon too old to be told.
  */
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd/lodged/vm.h"
 #include "lib/cleanup.h"
-#include "lib/file.h"
 #include "lib/json.h"
 
 #define ANSWER_S 1u
@@ -26,7 +22,7 @@ static const struct {
 	const char *key;
 	size_t offset;
 } fields[] = {
-	FIELD(memory_total), FIELD(memory_available), FIELD(balloon), FIELD(disk_total), FIELD(disk_used), FIELD(inodes),
+	FIELD(memory_total), FIELD(memory_available), FIELD(balloon), FIELD(ram), FIELD(disk_total), FIELD(disk_used), FIELD(inodes),
 	FIELD(inodes_used),  FIELD(load1),	      FIELD(load5),   FIELD(load15),	 FIELD(processes), FIELD(uptime_ms),
 };
 
@@ -146,21 +142,12 @@ const struct vm_usage *vm_usage_of(const struct instance *ct)
 	return u && u->at_us && now_us() - u->at_us < OLD_US ? u : NULL;
 }
 
-/* The guest's memory is one file in memory that QEMU has mapped: what of it is there, the kernel counts as shared. */
-static uint64_t overhead(const struct instance *ct, uint64_t memory_bytes)
+/* What of the cgroup's memory is not the guest's. */
+static uint64_t overhead(const struct vm_usage *u, uint64_t memory_bytes)
 {
-	lg_autofree char *text = NULL;
-	unsigned long long kib;
-	const char *line;
-	char path[40];
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)ct->init_pid);
-	if (memory_bytes == UINT64_MAX || ct->init_pid <= 0 || lg_file_read(AT_FDCWD, path, 65536, &text, NULL, NULL) < 0)
+	if (!u || u->ram == UINT64_MAX || memory_bytes == UINT64_MAX)
 		return UINT64_MAX;
-	line = strstr(text, "\nRssShmem:");
-	if (!line || sscanf(line, "\nRssShmem: %llu", &kib) != 1)
-		return UINT64_MAX;
-	return memory_bytes > kib * 1024 ? memory_bytes - kib * 1024 : 0;
+	return memory_bytes > u->ram ? memory_bytes - u->ram : 0;
 }
 
 static void add(json_t *obj, const char *key, uint64_t v)
@@ -173,7 +160,7 @@ void vm_usage_add(const struct instance *ct, uint64_t memory_bytes, json_t *obj)
 {
 	const struct vm_usage *u = vm_usage_of(ct);
 
-	add(obj, "overhead_bytes", overhead(ct, memory_bytes));
+	add(obj, "overhead_bytes", overhead(u, memory_bytes));
 	if (!u)
 		return;
 	add(obj, "balloon_bytes", u->balloon);

@@ -82,12 +82,13 @@ has_kvm() {
 @test "show and stats tell the guest's memory and what is on top of it" {
 	local stats
 	like "$(lodge show 101)" 'running VM' "show"
-	like "$(lodge show 101)" 'machine +microvm' "show"
+	like "$(lodge show 101)" 'machine +(microvm|q35)' "show"
 	stats=$(lodge stats -i 0 --json 101 | jq '.stats[0]')
 	[ "$(jq .guest_memory_total <<<"$stats")" -gt $((100 << 20)) ]
 	[ "$(jq .guest_memory_bytes <<<"$stats")" -gt 0 ]
 	[ "$(jq .guest_tasks <<<"$stats")" -gt 1 ]
 	[ "$(jq .overhead_bytes <<<"$stats")" -gt 0 ]
+	[ "$(jq .overhead_bytes <<<"$stats")" -lt "$(jq .memory_bytes <<<"$stats")" ]
 	like "$(lodge stats 101)" 'GUEST-MEM +OVERHEAD' "columns of VMs"
 	[ "$(field 101 .usage.disk_bytes_max)" -gt $((200 << 20)) ]
 }
