@@ -191,7 +191,7 @@ suspended() {
 @test "doctor knows whether VMs can be had" {
 	run lodge doctor
 	like "$output" 'vm.*QEMU [0-9]+\.' "QEMU and its version"
-	like "$output" 'debian-13-kernel' "the kernel"
+	like "$output" 'template debian-[0-9]+-kernel has a kernel for VMs' "the kernel"
 }
 
 @test "a stock Debian 13 boots to the end, and its services run" {

@@ -51,12 +51,21 @@ disk_is_whole() {
 	is "$(state_on A 101)" running "state"
 }
 
-without_kernel() { umount "$LG_VAR/templates/debian-13-kernel" && rmdir "$LG_VAR/templates/debian-13-kernel"; }
-with_kernel() { share_template_again debian-13-kernel; }
-share_template_again() {
-	mkdir "$LG_VAR/templates/$1"
-	mount --bind "$LODGE_TEMPLATE_STORE/$1" "$LG_VAR/templates/$1"
-	mount -o remount,bind,ro "$LG_VAR/templates/$1"
+# There may be more than one.
+kernels() { basename -a "$LODGE_TEMPLATE_STORE"/*-kernel; }
+without_kernel() {
+	local name
+	for name in $(kernels); do
+		umount "$LG_VAR/templates/$name" && rmdir "$LG_VAR/templates/$name"
+	done
+}
+with_kernel() {
+	local name
+	for name in $(kernels); do
+		mkdir "$LG_VAR/templates/$name"
+		mount --bind "$LODGE_TEMPLATE_STORE/$name" "$LG_VAR/templates/$name"
+		mount -o remount,bind,ro "$LG_VAR/templates/$name"
+	done
 }
 
 is_heard() { in_ns "$LG_HOST" ping -c 1 -W 1 "$1" >/dev/null; }

@@ -68,7 +68,6 @@ static void answer(const char *line)
 	} values[] = {
 		{ "\"query-balloon\"", "{\"actual\":134217728}" },
 		{ "\"query-status\"", "{\"status\":\"running\"}" },
-		{ "\"query-version\"", "{\"qemu\":{\"major\":7,\"minor\":2,\"micro\":99}}" },
 		{ "\"query-migrate\"", "{\"status\":\"completed\"}" },
 	};
 	const char *id = strstr(line, "\"id\":"), *value = "{}";
@@ -117,7 +116,7 @@ int main(int argc, char **argv)
 		fputs("fake-qemu: there is no such machine\n", stderr);
 		return 3;
 	}
-	dprintf(f.qmp, "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n");
+	dprintf(f.qmp, "{\"QMP\": {\"version\": {\"qemu\": {\"major\": 7, \"minor\": 2, \"micro\": 99}}, \"capabilities\": []}}\r\n");
 	for (;;) {
 		struct pollfd p[2] = { { .fd = f.qmp, .events = POLLIN }, { .fd = f.agent, .events = POLLIN } };
 
