@@ -2,6 +2,7 @@
 #include "vm/qmp.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -160,6 +161,15 @@ static void take_answer(struct lg_qmp *q, const json_t *answer)
 	}
 }
 
+/* "7.2.22", of its greeting */
+static void keep_version(struct lg_qmp *q, const json_t *greeting)
+{
+	const json_t *v = json_object_get(json_object_get(greeting, "version"), "qemu");
+
+	snprintf(q->version, sizeof(q->version), "%d.%d.%d", (int)lg_json_int(v, "major", 0) % 1000,
+		 (int)lg_json_int(v, "minor", 0) % 1000, (int)lg_json_int(v, "micro", 0) % 1000);
+}
+
 static int take_line(struct lg_qmp *q, const char *text, size_t len)
 {
 	lg_autojson json_t *value = json_loadb(text, len, 0, NULL);
@@ -167,8 +177,10 @@ static int take_line(struct lg_qmp *q, const char *text, size_t len)
 
 	if (!json_is_object(value))
 		return -EPROTO;
-	if (json_object_get(value, "QMP"))
+	if (json_object_get(value, "QMP")) {
+		keep_version(q, json_object_get(value, "QMP"));
 		return lg_qmp_command(q, "qmp_capabilities", NULL, -1, GREETING_MS, on_capabilities, q);
+	}
 	if (event && q->on_event)
 		q->on_event(q->arg, event, json_object_get(value, "data"));
 	else if (!event)

@@ -27,6 +27,7 @@ typedef void (*lg_qmp_done)(void *arg, const json_t *ret, const struct lg_err *e
 struct lg_qmp {
 	int fd;			/* borrowed, non-blocking; -1: ended */
 	bool greeted;		/* the capabilities were taken */
+	char version[24];	/* of QEMU, "7.2.22"; known when greeted */
 	void (*on_ready)(void *arg);	/* the first commands may go; may be NULL */
 	void (*on_event)(void *arg, const char *name, const json_t *data);
 	void *arg;		/* for both */

@@ -61,22 +61,12 @@ static void on_fd(void *arg, const json_t *ret, const struct lg_err *err)
 		command("migrate-incoming", json_pack("{s:s}", "uri", "fd:state"), -1, on_begun);
 }
 
-static void on_version(void *arg, const json_t *ret, const struct lg_err *err)
-{
-	struct lg_err why = { 0 };
-	char now[24];
-
-	(void)arg;
-	if (is_over(ret, err, "ask QEMU for its version"))
-		return;
-	qemu_version(ret, now);
-	if (vm.spec.qemu_version && lg_qemu_fits(vm.spec.qemu_version, now, &why) < 0)
-		start_fail(&why);
-	command("getfd", json_pack("{s:s}", "fdname", "state"), vm.incoming_fd, on_fd);
-}
-
 void incoming_begin(void (*when_ready)(void))
 {
+	struct lg_err why = { 0 };
+
 	ready = when_ready;
-	command("query-version", NULL, -1, on_version);
+	if (vm.spec.qemu_version && lg_qemu_fits(vm.spec.qemu_version, qemu_version(), &why) < 0)
+		start_fail(&why);
+	command("getfd", json_pack("{s:s}", "fdname", "state"), vm.incoming_fd, on_fd);
 }

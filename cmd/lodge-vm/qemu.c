@@ -86,12 +86,9 @@ static void on_event(void *arg, const char *name, const json_t *data)
 			vm.ended_by = reasons[i].sig;
 }
 
-void qemu_version(const json_t *ret, char text[24])
+const char *qemu_version(void)
 {
-	const json_t *v = json_object_get(ret, "qemu");
-
-	snprintf(text, 24, "%d.%d.%d", (int)lg_json_int(v, "major", 0) % 1000, (int)lg_json_int(v, "minor", 0) % 1000,
-		 (int)lg_json_int(v, "micro", 0) % 1000);
+	return qmp.version;
 }
 
 static void on_ready(void *arg)

@@ -38,7 +38,6 @@ static struct lg_source asked = { .fd = -1, .on_event = on_asker_gone };	/* who 
 static char asked_tag[24];
 static struct asker continuing = { .to = -1 };
 static int state_fd = -1;
-static char version[24];
 static struct lg_err why;	/* it runs on; code 0: as it was asked to */
 static struct lg_msg answer;
 
@@ -55,7 +54,7 @@ static void say(int to, const char *tag, const struct lg_err *err, bool with_ver
 	if (err && err->code)
 		lg_msg_put_err(&answer, err);
 	if (with_version)
-		lg_msg_put(&answer, "qemu", version);
+		lg_msg_put(&answer, "qemu", qemu_version());
 	lg_msg_send(to, &answer);
 }
 
@@ -216,23 +215,14 @@ static void on_limits(void *arg, const json_t *ret, const struct lg_err *err)
 		command("getfd", json_pack("{s:s}", "fdname", "state"), state_fd, on_state_fd);
 }
 
-static void on_version(void *arg, const json_t *ret, const struct lg_err *err)
-{
-	(void)arg;
-	if (is_over(ret, err, "ask QEMU for its version"))
-		return;
-	qemu_version(ret, version);
-	/* The processors stand still while it is written: as fast as the disk takes it. */
-	command("migrate-set-parameters", json_pack("{s:I}", "max-bandwidth", (json_int_t)1 << 40), -1, on_limits);
-}
-
 static void on_stopped(void *arg, const json_t *ret, const struct lg_err *err)
 {
 	(void)arg;
 	if (is_over(ret, err, "stop the processors"))
 		return;
 	lg_trace("processors stopped");
-	command("query-version", NULL, -1, on_version);
+	/* They stand still while it is written: as fast as the disk takes it. */
+	command("migrate-set-parameters", json_pack("{s:I}", "max-bandwidth", (json_int_t)1 << 40), -1, on_limits);
 }
 
 static void stop(void)

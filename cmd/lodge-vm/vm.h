@@ -106,8 +106,8 @@ int qemu_start(struct lg_err *err);
 /** qemu_command() - as lg_qmp_command() */
 int qemu_command(const char *name, json_t *args, int fd, int timeout_ms, lg_qmp_done done, void *arg);
 
-/** qemu_version() - "7.2.22", of an answer to query-version. */
-void qemu_version(const json_t *ret, char text[24]);
+/** qemu_version() - "7.2.22"; known when it is ready. */
+const char *qemu_version(void);
 
 /** qemu_drain() - take what it said before its end. */
 void qemu_drain(void);

@@ -125,7 +125,8 @@ static int offer(struct move *m, struct lg_err *err)
 	if (r < 0)
 		return r;
 	r = wire_ask(&m->ssh.wire,
-		     json_pack("{s:s, s:O}", "op", "offer", "conf", json_object_get(m->request, "conf")),
+		     json_pack("{s:s, s:O, s:O*, s:b}", "op", "offer", "conf", json_object_get(m->request, "conf"), "vm",
+			       json_object_get(m->request, "vm"), "live", m->live || m->suspended),
 		     &answer, err);
 	if (r < 0)
 		return r;
@@ -164,10 +165,10 @@ static int begin(struct move *m, struct lg_err *err)
 	for (size_t i = 0; i < sizeof(random); i++)
 		snprintf(m->token + 2 * i, 3, "%02x", random[i]);
 	return wire_ask(&m->ssh.wire,
-			json_pack("{s:s, s:I, s:O, s:s, s:b, s:b}", "op", "begin", "ctid",
+			json_pack("{s:s, s:I, s:O, s:s, s:b, s:b, s:O*}", "op", "begin", "ctid",
 				  (json_int_t)m->there, "conf", json_object_get(m->request, "conf"),
 				  "token", m->token, "live", m->live || m->suspended, "start",
-				  m->running && !m->live), NULL, err);
+				  m->running && !m->live, "vm", json_object_get(m->request, "vm")), NULL, err);
 }
 
 static const struct lg_transfer_send runs, still = { .still = true }, frozen = { .frozen = true };

@@ -78,7 +78,7 @@ static json_t *pick(const json_t *from, const char *const *names)
 
 static int take_offer(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
 {
-	static const char *const names[] = { "conf", NULL };
+	static const char *const names[] = { "conf", "vm", "live", NULL };
 
 	return call(rv, "io.lodge.ImportOffer", pick(m, names), ret, err);
 }
@@ -111,7 +111,7 @@ static bool describes_vm(const char *text)
 
 static int take_begin(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
 {
-	static const char *const names[] = { "ctid", "conf", "token", "live", "start", NULL };
+	static const char *const names[] = { "ctid", "conf", "token", "live", "start", "vm", NULL };
 	const char *token = lg_json_str(m, "token");
 	int r;
 

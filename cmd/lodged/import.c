@@ -260,6 +260,8 @@ static struct import *begin(struct daemon *d, struct lg_vcall *call, const json_
 	im->ct = creation_instance(im->creation);
 	im->live = lg_json_bool(params, "live", false);
 	im->start = lg_json_bool(params, "start", false);
+	if (im->ct->vm && im->live)
+		vm_run_take(im->ct, json_object_get(params, "vm"));
 	snprintf(im->token, sizeof(im->token), "%s", token);
 	if (im->live && checkpoint_begin(im->ct, &images, err) < 0) {
 		creation_undo(im->creation);

@@ -75,7 +75,7 @@ struct vm_run {
 	char machine[16];
 	char kernel[65];	/* its version */
 	char base_id[33], modules_id[33];	/* which making of its disks (lg_erofs_identity()) */
-	char qemu[24];		/* version, known from its suspend on */
+	char qemu[24];		/* version */
 };
 
 struct instance {

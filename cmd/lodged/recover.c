@@ -166,10 +166,12 @@ static int adopt(struct instance *ct, const json_t *state)
 		return err.code;
 	ct->init_pid = (pid_t)lg_msg_get_u64(&m, "pid", 0);
 	ct->init_start = lg_msg_get_u64(&m, "starttime", 0);
-	if (ct->vm)
+	if (ct->vm) {
 		vm_run_read(ct, json_object_get(state, "vm"));
-	else
+		vm_run_qemu(ct, &m);
+	} else {
 		lg_ns_mapped_ids(ct->init_pid, &ct->id_base);
+	}
 	ct->started_at = lg_json_int(state, "started_at", 0);
 	if (!ct->started_at)
 		ct->started_at = time(NULL);

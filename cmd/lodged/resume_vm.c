@@ -48,6 +48,14 @@ json_t *vm_saved_json(const struct instance *ct)
 	return vm;
 }
 
+json_t *vm_move_json(const struct instance *ct)
+{
+	lg_autojson json_t *state = ct->state == STATE_SUSPENDED ? checkpoint_state(ct) : NULL;
+	json_t *vm = state ? json_incref(json_object_get(state, "vm")) : vm_saved_json(ct);
+
+	return vm ? vm : json_null();
+}
+
 static int check_accel(const json_t *vm, struct lg_err *err)
 {
 	const char *then = lg_json_str(vm, "cpu"), *why;

@@ -241,12 +241,14 @@ static void made(struct shim *shim, struct lg_msg *m)
 	start_event(op);
 }
 
-static void started(struct shim *shim)
+static void started(struct shim *shim, const struct lg_msg *m)
 {
 	struct op *op = shim->ct ? shim->ct->op : NULL;
 
 	if (!op || op->shim != shim)
 		return;
+	if (shim->ct->vm)
+		vm_run_qemu(shim->ct, m);
 	op->running = true;
 	start_event(op);
 }
@@ -274,7 +276,7 @@ static void handle(struct shim *shim, struct lg_msg *m)
 		made(shim, m);
 		break;
 	case LG_P_STARTED:
-		started(shim);
+		started(shim, m);
 		break;
 	case LG_P_FAILED:
 		failed(shim, m);

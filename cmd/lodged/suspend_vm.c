@@ -174,7 +174,6 @@ static void on_written(const struct lg_msg *m, const struct lg_err *why, void *a
 	struct op *op = op_of(arg);
 	struct vm_suspend *s = op ? op->arg : NULL;
 	struct lg_err err = { 0 };
-	const char *qemu = m ? lg_msg_get(m, "qemu") : NULL;
 
 	if (!op || s->going)
 		return;
@@ -185,7 +184,7 @@ static void on_written(const struct lg_msg *m, const struct lg_err *why, void *a
 		go_on(op, &err);
 		return;
 	}
-	snprintf(op->ct->vm_run.qemu, sizeof(op->ct->vm_run.qemu), "%s", qemu ? qemu : "");
+	vm_run_qemu(op->ct, m);
 	if (sync_images(op, &err) < 0)
 		go_on(op, &err);
 }

@@ -70,6 +70,12 @@ int vm_files_same(const struct instance *ct, struct lg_err *err);
 json_t *vm_run_json(const struct instance *ct);
 void vm_run_read(struct instance *ct, const json_t *run);
 
+/** vm_run_take() - what it runs as on the host that it comes from, as of vm_move_json() there; its files are not known here. */
+void vm_run_take(struct instance *ct, const json_t *run);
+
+/** vm_run_qemu() - its shim said which QEMU it is */
+void vm_run_qemu(struct instance *ct, const struct lg_msg *m);
+
 /* ---- suspend_vm.c, resume_vm.c: to disk and back; suspend.c and resume.c have what is the same for containers ---- */
 
 #define VM_STATE_FILE "machine.img"	/* in VAR/checkpoint/ID */
@@ -79,6 +85,9 @@ void vm_suspend_begin(struct op *op);
 
 /** vm_saved_json() - what state.json has of a VM: what it was started as, and who wrote its memory; NULL of a container. */
 json_t *vm_saved_json(const struct instance *ct);
+
+/** vm_move_json() - the same of one that runs or is suspended, for the host that it moves to; JSON null: nothing is known. */
+json_t *vm_move_json(const struct instance *ct);
 
 /** vm_resume_check() - can what @state says go on here? */
 int vm_resume_check(const struct instance *ct, const json_t *state, struct lg_err *err);

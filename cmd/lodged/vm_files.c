@@ -298,3 +298,21 @@ void vm_run_read(struct instance *ct, const json_t *run)
 	if (json_object_get(run, "files"))
 		read_files(ct, json_object_get(run, "files"));
 }
+
+void vm_run_take(struct instance *ct, const json_t *run)
+{
+	const char *qemu = lg_json_str(run, "qemu");
+
+	vm_run_read(ct, run);
+	free(ct->vm_files);
+	ct->vm_files = NULL;
+	snprintf(ct->vm_run.qemu, sizeof(ct->vm_run.qemu), "%s", qemu ? qemu : "");
+}
+
+void vm_run_qemu(struct instance *ct, const struct lg_msg *m)
+{
+	const char *version = lg_msg_get(m, "qemu");
+
+	if (version)
+		snprintf(ct->vm_run.qemu, sizeof(ct->vm_run.qemu), "%s", version);
+}
