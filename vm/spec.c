@@ -29,6 +29,7 @@ static const struct {
 	{ "preset",	   offsetof(struct lg_vm_spec, preset),	       false },
 	{ "vnc",	   offsetof(struct lg_vm_spec, vnc),	       false },
 	{ "qemu_version",  offsetof(struct lg_vm_spec, qemu_version),  false },
+	{ "genid",	   offsetof(struct lg_vm_spec, genid),	       false },
 };
 
 /* Fields that say one of two things. */

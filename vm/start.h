@@ -22,7 +22,7 @@
  * ends QEMU; to a machine without an agent all others are the power button. A reset, also one that was asked for, ends the machine with SIGHUP.
  * Kernel and initrd must be readable by everybody, as QEMU opens them anew under its own user; their folders need not be.
  *
- * STARTED and STATE have "qemu", its version.
+ * STARTED and STATE have "qemu", its version, and "genid".
  *
  * EXEC, CONSOLE, SIGNAL, HELLO, STATE, LEND (only "end"; LENT comes without a descriptor) are as of ct/proto.h. With tty BEGUN's descriptor is a stream socket
  * and no terminal: the client says RESIZE (rows, cols) on the control socket.
@@ -65,6 +65,10 @@ enum lg_vm_proto {
  *	fds, in this order: QEMU's cgroup2 directory; with "guest": the kernel, the initrd; one for each disk; with "mac": the tap;
  *	with "incoming" (1): what the machine's state is read from
  *	qemu_version	with "incoming": of the QEMU that wrote it; another release's is refused
+ *	genid		by which the guest knows whether it is a copy: that of one that moves, as it is not; absent: a new one
+ *
+ * With "incoming" HELD comes when the state is read. It may be written while it is read (a pipe). The machine runs when GO was
+ * said, too.
  *
  * What ASK can say
  *
@@ -79,6 +83,11 @@ enum lg_vm_proto {
  *			The processors stop and stay stopped; answered when it is written, with "qemu", the version that wrote it.
  *			From then on it is ended (SIGKILL), or told to continue; the end of the connection that asked is a continue
  *			as well. Answered with an error it runs on
+ *	what=move	as suspend, but the processors run while most of it is written, into a pipe; error object, still_ms: when
+ *			what is left of it takes no longer (100), they stop, and that is the answer: us, since when (monotonic
+ *			clock). Then it is told to switch or to continue
+ *	what=switch	the rest is written; from then on as after a suspend
+ *	what=commit	it may run on another host: the end of the connection that asked ends it now. "continue" takes that back
  *	what=continue	after a suspend or a move that did not happen; answered when it runs
  */
 

@@ -372,6 +372,18 @@ static const struct {
 	{ "powerdown", want_powerdown },
 	{ "reset",     want_reset },
 };
+
+/* What its whole state is wanted for, which answers by itself. */
+static const struct {
+	const char *what;
+	void (*take)(struct lg_msg *m, int from);
+} states[] = {
+	{ "suspend",  suspend_take },
+	{ "move",     suspend_move },
+	{ "switch",   suspend_switch },
+	{ "commit",   suspend_commit },
+	{ "continue", suspend_continue },
+};
 /* clang-format on */
 
 static void begin(struct wish *w, struct lg_msg *m)
@@ -394,14 +406,11 @@ void ask_take(struct lg_msg *m, int from)
 	const char *tag = lg_msg_get(m, "tag"), *what = lg_msg_get(m, "what");
 	struct wish refused = { 0 }, *w = &refused;
 
-	if (what && strcmp(what, "suspend") == 0) {
-		suspend_take(m, from);
-		return;
-	}
-	if (what && strcmp(what, "continue") == 0) {
-		suspend_continue(m, from);
-		return;
-	}
+	for (size_t i = 0; what && i < ARRAY_SIZE(states); i++)
+		if (strcmp(what, states[i].what) == 0) {
+			states[i].take(m, from);
+			return;
+		}
 	for (unsigned int i = 0; i < WISHES && w == &refused; i++)
 		if (wishes[i].to <= 0)
 			w = &wishes[i];

@@ -61,6 +61,13 @@ static void on_fd(void *arg, const json_t *ret, const struct lg_err *err)
 		command("migrate-incoming", json_pack("{s:s}", "uri", "fd:state"), -1, on_begun);
 }
 
+static void on_capabilities(void *arg, const json_t *ret, const struct lg_err *err)
+{
+	(void)arg;
+	if (!is_over(ret, err, "tell QEMU how to read"))
+		command("getfd", json_pack("{s:s}", "fdname", "state"), vm.incoming_fd, on_fd);
+}
+
 void incoming_begin(void (*when_ready)(void))
 {
 	struct lg_err why = { 0 };
@@ -68,5 +75,7 @@ void incoming_begin(void (*when_ready)(void))
 	ready = when_ready;
 	if (vm.spec.qemu_version && lg_qemu_fits(vm.spec.qemu_version, qemu_version(), &why) < 0)
 		start_fail(&why);
-	command("getfd", json_pack("{s:s}", "fdname", "state"), vm.incoming_fd, on_fd);
+	/* That it has read it is heard of at once. */
+	command("migrate-set-capabilities", json_pack("{s:[{s:s, s:b}]}", "capabilities", "capability", "events", "state", 1), -1,
+		on_capabilities);
 }

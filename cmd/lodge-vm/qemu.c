@@ -78,6 +78,9 @@ static void on_event(void *arg, const char *name, const json_t *data)
 		vm.panicked = true;
 	if (strcmp(name, "VSERPORT_CHANGE") == 0)
 		qga_listens(lg_json_bool(data, "open", false));
+	suspend_event(name);
+	if (strcmp(name, "MIGRATION") == 0)
+		start_event();
 	if (strcmp(name, "SHUTDOWN") != 0)
 		return;
 	vm.ended_by = SIGABRT;
@@ -194,6 +197,16 @@ static void make_genid(char text[40])
 		 b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
+static void choose_genid(void)
+{
+	const char *given = vm.spec.genid;
+
+	if (given && strlen(given) == 36 && strspn(given, "0123456789abcdef-") == 36)
+		memcpy(vm.genid, given, 37);
+	else
+		make_genid(vm.genid);
+}
+
 static int place(int *fds, unsigned int *n, int fd)
 {
 	if (fd < 0)
@@ -249,14 +262,13 @@ static int launch_with(const int theirs[PAIRS], int words_fd, struct lg_err *err
 	struct lg_vm_places at;
 	struct lg_vm_args args;
 	int fds[LG_SANDBOX_FDS], r;
-	char genid[40];
 	unsigned int n;
 
 	if (null < 0)
 		return lg_fail(err, -errno, "open '/dev/null'");
 	n = place_all(theirs, null, words_fd, fds, &at);
-	make_genid(genid);
-	r = lg_vm_args_make(&vm.spec, &at, genid, &args);
+	choose_genid();
+	r = lg_vm_args_make(&vm.spec, &at, vm.genid, &args);
 	if (r < 0)
 		lg_fail(err, r, "QEMU's command line");
 	else

@@ -135,8 +135,12 @@ static void on_cont(void *arg, const json_t *ret, const struct lg_err *err)
 		start_fail(&why);
 	}
 	lg_trace("processors run");
-	if (vm.spec.incoming)
+	if (vm.spec.incoming) {
+		/* Neighbours learn where it is now. */
+		qemu_command("announce-self", json_pack("{s:i, s:i, s:i, s:i}", "initial", 50, "max", 550, "rounds", 5, "step", 100),
+			     -1, CONT_MS, NULL, NULL);
 		ask_resumed();
+	}
 	if (!vm.spec.guest || vm.spec.incoming)
 		start_done();
 }
@@ -156,19 +160,36 @@ static void run(void)
 	}
 }
 
+static void let_go(void)
+{
+	if (vm.ready && vm.go && !vm.cont && (!vm.spec.incoming || vm.loaded))
+		run();
+}
+
+/* ---- its state is read ---- */
+
 static void await_state(void);
 
-/* Until the machine's state is read, it cannot run. */
+static void is_loaded(void)
+{
+	vm.loaded = true;
+	lg_trace("state loaded");
+	lg_msg_init(&msg_out, LG_P_HELD);
+	lg_link_send();
+	let_go();
+}
+
+/* Until then it cannot run. */
 static void on_status(void *arg, const json_t *ret, const struct lg_err *err)
 {
 	const char *status = lg_json_str(ret, "status");
 
 	(void)arg;
 	(void)err;
-	if (vm.phase != PHASE_MADE || vm.cont)
+	if (vm.phase != PHASE_MADE || vm.loaded)
 		return;
 	if (status && strcmp(status, "inmigrate") != 0)
-		run();
+		is_loaded();
 	else
 		timer_set(TIMER_INCOMING, INCOMING_POLL_MS, await_state);
 }
@@ -179,19 +200,17 @@ static void await_state(void)
 		timer_set(TIMER_INCOMING, INCOMING_POLL_MS, await_state);
 }
 
-static void let_go(void)
+void start_event(void)
 {
-	if (!vm.ready || !vm.go || vm.cont)
-		return;
-	if (vm.spec.incoming)
-		await_state();
-	else
-		run();
+	if (vm.phase == PHASE_MADE && vm.ready && !vm.loaded)
+		timer_set(TIMER_INCOMING, 0, await_state);
 }
 
 static void is_ready(void)
 {
 	vm.ready = true;
+	if (vm.spec.incoming)
+		await_state();
 	let_go();
 }
 
@@ -231,6 +250,7 @@ void start_done(void)
 	vm.phase = PHASE_RUNNING;
 	lg_msg_init(&msg_out, LG_P_STARTED);
 	lg_msg_put(&msg_out, "qemu", qemu_version());
+	lg_msg_put(&msg_out, "genid", vm.genid);
 	lg_msg_put_u64(&msg_out, "first_us", (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u);
 	lg_link_send();
 	lg_trace("STARTED");

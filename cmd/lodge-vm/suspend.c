@@ -4,24 +4,33 @@
  * The machine's state to a descriptor, and on again. The sessions end, the agent falls silent so that its stream is between two
  * frames, the processors stop, QEMU writes. From there on the machine is held: whoever asked says "continue", or ends it. Whatever
  * fails on the way, and the end of the connection that asked, lets it run on; that is tried until it works.
+ *
+ * For a move the processors run while QEMU writes the memory, and again what was written to meanwhile. They stop when what is left
+ * takes less time than they may stand still for, or when it does not become less; QEMU waits there ("pre-switchover"), until it is
+ * told to write that, too. Once it is committed to the other host, the end of the connection ends the machine.
  */
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cmd/lodge-vm/vm.h"
 #include "ct/trace.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
+#include "lib/proc.h"
 #include "vm/start.h"
 
 #define QUIET_MS 10000	/* a guest that is too busy for its agent is suspended without */
 #define COMMAND_MS 30000
-#define POLL_MS 20
+#define POLL_MS 20		/* beside what QEMU tells by itself */
+#define ROUNDS_MAX 10		/* of memory that becomes no less */
+#define STILL_MS 100		/* what may be left of it is written in so much time */
 #define AGAIN_MS 1000
 #define QUIET_TAG "quiet"
 
@@ -33,7 +42,11 @@ struct asker {
 
 static void on_asker_gone(struct lg_source *s, uint32_t events);
 
-static enum { IDLE, QUIETING, WRITING, HELD, GOING } phase;
+static enum { IDLE, QUIETING, COPYING, STILL, WRITING, HELD, GOING } phase;
+static bool moves;		/* it goes to another host, and runs while it is copied */
+static bool at_last;		/* it was told to stop, however much is left */
+static bool committed;		/* that it is the other host that decides */
+static uint64_t still_ms, still_us;
 static struct lg_source asked = { .fd = -1, .on_event = on_asker_gone };	/* who asked for the suspend */
 static char asked_tag[24];
 static struct asker continuing = { .to = -1 };
@@ -45,7 +58,7 @@ static void go_on(void);
 
 /* ---- answers ---- */
 
-static void say(int to, const char *tag, const struct lg_err *err, bool with_version)
+static void say(int to, const char *tag, const struct lg_err *err)
 {
 	if (to < 0)
 		return;
@@ -53,8 +66,10 @@ static void say(int to, const char *tag, const struct lg_err *err, bool with_ver
 	lg_msg_put(&answer, "tag", tag);
 	if (err && err->code)
 		lg_msg_put_err(&answer, err);
-	if (with_version)
+	if (phase == HELD)
 		lg_msg_put(&answer, "qemu", qemu_version());
+	if (phase == STILL)
+		lg_msg_put_u64(&answer, "us", still_us);
 	lg_msg_send(to, &answer);
 }
 
@@ -63,7 +78,7 @@ static void refuse(int to, const char *tag, int code, const char *text)
 	struct lg_err err = { 0 };
 
 	lg_refuse(&err, code, 0, "%s", text);
-	say(to, tag, &err, false);
+	say(to, tag, &err);
 }
 
 static void keep_tag(char buf[24], const struct lg_msg *m)
@@ -94,9 +109,9 @@ static void is_going(void)
 	state_fd = lg_close(state_fd);
 	ask_resumed();
 	if (why.code)
-		say(asked.fd, asked_tag, &why, false);
+		say(asked.fd, asked_tag, &why);
 	lg_source_close(&asked);
-	say(continuing.to, continuing.tag, NULL, false);
+	say(continuing.to, continuing.tag, NULL);
 	continuing.to = lg_close(continuing.to);
 }
 
@@ -144,6 +159,7 @@ static void command_again(void)
 static void go_on(void)
 {
 	phase = GOING;
+	committed = false;
 	vm.quiet = false;
 	command_again();
 }
@@ -152,7 +168,7 @@ static void go_on(void)
 
 static bool is_over(const json_t *ret, const struct lg_err *err, const char *what)
 {
-	if (phase != WRITING)
+	if (phase != WRITING && phase != COPYING)
 		return true;
 	if (!ret)
 		failed(err->code, what, err->msg);
@@ -169,6 +185,35 @@ static void command(const char *name, json_t *args, int fd, lg_qmp_done done)
 
 static void poll_written(void);
 
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+static void hold(int in, const char *trace)
+{
+	lg_trace(trace);
+	phase = in;
+	if (in == STILL && !still_us)
+		still_us = now_us();
+	say(asked.fd, asked_tag, NULL);
+}
+
+/* A guest that writes faster than it is copied stands still for as long as it takes. */
+static void look_at_rounds(const json_t *ret)
+{
+	int64_t rounds = lg_json_int(json_object_get(ret, "ram"), "dirty-sync-count", 0);
+
+	if (phase != COPYING || at_last || rounds <= ROUNDS_MAX)
+		return;
+	at_last = true;
+	lg_trace("it writes too fast");
+	qemu_command("migrate-set-parameters", json_pack("{s:i}", "downtime-limit", 2000000), -1, COMMAND_MS, NULL, NULL);
+}
+
 static void on_written(void *arg, const json_t *ret, const struct lg_err *err)
 {
 	const char *status = ret ? lg_json_str(ret, "status") : NULL;
@@ -177,20 +222,29 @@ static void on_written(void *arg, const json_t *ret, const struct lg_err *err)
 	if (is_over(ret, err, "ask QEMU how far it is"))
 		return;
 	if (status && strcmp(status, "completed") == 0) {
-		lg_trace("state written");
-		phase = HELD;
-		say(asked.fd, asked_tag, NULL, true);
+		hold(HELD, "state written");
+	} else if (status && strcmp(status, "pre-switchover") == 0 && phase == COPYING) {
+		hold(STILL, "all but the last is written");
 	} else if (status && (strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0)) {
 		failed(-EIO, "QEMU could not write the machine's state", lg_json_str(ret, "error-desc"));
 	} else {
+		look_at_rounds(ret);
 		timer_set(TIMER_SUSPEND, POLL_MS, poll_written);
 	}
 }
 
 static void poll_written(void)
 {
-	if (phase == WRITING)
+	if (phase == WRITING || phase == COPYING)
 		command("query-migrate", NULL, -1, on_written);
+}
+
+void suspend_event(const char *name)
+{
+	if (strcmp(name, "STOP") == 0 && phase == COPYING)
+		still_us = now_us();
+	if (strcmp(name, "MIGRATION") == 0 && (phase == WRITING || phase == COPYING))
+		timer_set(TIMER_SUSPEND, 0, poll_written);
 }
 
 static void on_migrate(void *arg, const json_t *ret, const struct lg_err *err)
@@ -215,24 +269,46 @@ static void on_limits(void *arg, const json_t *ret, const struct lg_err *err)
 		command("getfd", json_pack("{s:s}", "fdname", "state"), state_fd, on_state_fd);
 }
 
+static void on_capabilities(void *arg, const json_t *ret, const struct lg_err *err)
+{
+	(void)arg;
+	if (!is_over(ret, err, "tell QEMU how to write"))
+		command("migrate-set-parameters", json_pack("{s:I, s:I}", "max-bandwidth", (json_int_t)1 << 40, "downtime-limit",
+							    (json_int_t)still_ms), -1, on_limits);
+}
+
+static json_t *capability(const char *name, bool on)
+{
+	return json_pack("{s:s, s:b}", "capability", name, "state", on);
+}
+
+static void set_up(void)
+{
+	command("migrate-set-capabilities",
+		json_pack("{s:[o, o, o]}", "capabilities", capability("events", true),
+			  capability("pause-before-switchover", moves), capability("auto-converge", moves)), -1, on_capabilities);
+}
+
 static void on_stopped(void *arg, const json_t *ret, const struct lg_err *err)
 {
 	(void)arg;
 	if (is_over(ret, err, "stop the processors"))
 		return;
 	lg_trace("processors stopped");
-	/* They stand still while it is written: as fast as the disk takes it. */
-	command("migrate-set-parameters", json_pack("{s:I}", "max-bandwidth", (json_int_t)1 << 40), -1, on_limits);
+	set_up();
 }
 
-static void stop(void)
+static void is_quiet(void)
 {
 	if (phase != QUIETING)
 		return;
-	timer_set(TIMER_SUSPEND, -1, stop);
+	timer_set(TIMER_SUSPEND, -1, is_quiet);
 	sessions_lost();
-	phase = WRITING;
-	command("stop", NULL, -1, on_stopped);
+	phase = moves ? COPYING : WRITING;
+	if (moves)
+		set_up();
+	else
+		command("stop", NULL, -1, on_stopped);
 }
 
 /* ---- the agent ---- */
@@ -249,22 +325,22 @@ static void quiet(void)
 	if (agent_here())
 		r = agent_send_msg(0, LG_A_DO, &m);
 	vm.quiet = true;
-	timer_set(TIMER_SUSPEND, QUIET_MS, stop);
+	timer_set(TIMER_SUSPEND, QUIET_MS, is_quiet);
 	if (r < 0)
-		stop();
+		is_quiet();
 }
 
 bool suspend_quiet(const char *tag)
 {
 	if (!tag || strcmp(tag, QUIET_TAG) != 0)
 		return false;
-	stop();
+	is_quiet();
 	return true;
 }
 
 void suspend_alone(void)
 {
-	stop();
+	is_quiet();
 }
 
 /* ---- what is asked ---- */
@@ -273,7 +349,10 @@ static void on_asker_gone(struct lg_source *s, uint32_t events)
 {
 	(void)events;
 	lg_source_close(s);
-	failed(-EPIPE, "lodged went away", NULL);
+	if (committed)
+		lg_pidfd_signal(vm.pidfd, SIGKILL);	/* it may run there */
+	else
+		failed(-EPIPE, "lodged went away", NULL);
 }
 
 static int take_over(struct lg_msg *m, int from)
@@ -293,28 +372,69 @@ static int take_over(struct lg_msg *m, int from)
 	return 0;
 }
 
-void suspend_take(struct lg_msg *m, int from)
+static void begin(struct lg_msg *m, int from, bool is_move)
 {
 	struct lg_err told = { 0 };
 	char tag[24];
 
 	keep_tag(tag, m);
 	if (vm.phase != PHASE_RUNNING || phase != IDLE) {
-		refuse(from, tag, -EBUSY, phase == IDLE ? "the machine does not run" : "it is being suspended already");
+		refuse(from, tag, -EBUSY, phase == IDLE ? "the machine does not run" : "its memory is being written already");
 		return;
 	}
 	if (take_over(m, from) < 0) {
-		refuse(from, tag, -EINVAL, "ASK suspend came without a descriptor");
+		refuse(from, tag, -EINVAL, "ASK came without a descriptor");
 		return;
 	}
 	memcpy(asked_tag, tag, sizeof(tag));
 	why = (struct lg_err){ 0 };
+	moves = is_move;
+	at_last = committed = false;
+	still_us = 0;
+	still_ms = lg_msg_get_u64(m, "still_ms", STILL_MS);
 	if (lg_msg_get(m, "error"))
 		lg_msg_get_err(m, &told);
 	else
 		lg_refuse(&told, -ECANCELED, 0, "the machine is being suspended");
 	sessions_kill(&told);
 	quiet();
+}
+
+void suspend_take(struct lg_msg *m, int from)
+{
+	begin(m, from, false);
+}
+
+void suspend_move(struct lg_msg *m, int from)
+{
+	begin(m, from, true);
+}
+
+void suspend_switch(struct lg_msg *m, int from)
+{
+	char tag[24];
+
+	keep_tag(tag, m);
+	if (phase != STILL) {
+		refuse(from, tag, -ECANCELED, "it runs on already");
+		return;
+	}
+	memcpy(asked_tag, tag, sizeof(tag));
+	phase = WRITING;
+	command("migrate-continue", json_pack("{s:s}", "state", "pre-switchover"), -1, on_migrate);
+}
+
+void suspend_commit(struct lg_msg *m, int from)
+{
+	char tag[24];
+
+	keep_tag(tag, m);
+	if (phase != HELD || asked.fd < 0) {
+		refuse(from, tag, -ECANCELED, "it runs on already");
+		return;
+	}
+	committed = true;
+	say(from, tag, NULL);
 }
 
 void suspend_continue(struct lg_msg *m, int from)
@@ -329,7 +449,7 @@ void suspend_continue(struct lg_msg *m, int from)
 	lg_close(continuing.to);
 	continuing.to = fcntl(from, F_DUPFD_CLOEXEC, 0);
 	memcpy(continuing.tag, tag, sizeof(tag));
-	if (phase == IDLE || phase == HELD)
+	if (phase == IDLE || phase == HELD || phase == STILL)
 		go_on();
 	else
 		failed(-ECANCELED, "it was called off", NULL);

@@ -40,10 +40,12 @@ struct vm {
 	int incoming_fd;		/* what the machine's state is read from, until QEMU has it; -1: none */
 	bool ready;			/* QEMU made the machine, and its root is empty */
 	bool go;			/* lodged said so */
+	bool loaded;			/* its state is read */
 	bool cont;			/* the processors run */
 	bool panicked;
 	bool quiet;			/* a suspend: the agent is told nothing */
 	int ended_by;			/* signal that stands for the reason of QEMU's SHUTDOWN; 0: it said none */
+	char genid[40];			/* by which the guest knows that it is a copy */
 	char stage[64];			/* how far the guest came; "": it said nothing */
 	struct session *sessions;
 	unsigned int nsessions;
@@ -77,6 +79,9 @@ void start_go(void);
 
 /** start_ready() - QEMU has made the machine. */
 void start_ready(void);
+
+/** start_event() - QEMU says how far the reading of its state is. */
+void start_event(void);
 
 /** start_done() - the guest's init runs, or without an agent the processors. */
 void start_done(void);
@@ -190,6 +195,18 @@ uint64_t ram_resident(pid_t pid, uint64_t memory);
 
 /** suspend_take() - ASK suspend from the connection @from. */
 void suspend_take(struct lg_msg *m, int from);
+
+/** suspend_move() - ASK move: as suspend, but it runs while most of it is written. */
+void suspend_move(struct lg_msg *m, int from);
+
+/** suspend_switch() - ASK switch: it stands still; the last of it is written. */
+void suspend_switch(struct lg_msg *m, int from);
+
+/** suspend_commit() - ASK commit: the end of the connection ends it from now on. */
+void suspend_commit(struct lg_msg *m, int from);
+
+/** suspend_event() - QEMU says that it stopped, or that it is further. */
+void suspend_event(const char *name);
 
 /** suspend_continue() - ASK continue: it runs on. */
 void suspend_continue(struct lg_msg *m, int from);

@@ -76,6 +76,7 @@ struct vm_run {
 	char kernel[65];	/* its version */
 	char base_id[33], modules_id[33];	/* which making of its disks (lg_erofs_identity()) */
 	char qemu[24];		/* version */
+	char genid[40];		/* by which the guest knows whether it is a copy */
 };
 
 struct instance {

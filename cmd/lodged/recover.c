@@ -168,7 +168,7 @@ static int adopt(struct instance *ct, const json_t *state)
 	ct->init_start = lg_msg_get_u64(&m, "starttime", 0);
 	if (ct->vm) {
 		vm_run_read(ct, json_object_get(state, "vm"));
-		vm_run_qemu(ct, &m);
+		vm_run_told(ct, &m);
 	} else {
 		lg_ns_mapped_ids(ct->init_pid, &ct->id_base);
 	}

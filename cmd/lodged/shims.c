@@ -248,7 +248,7 @@ static void started(struct shim *shim, const struct lg_msg *m)
 	if (!op || op->shim != shim)
 		return;
 	if (shim->ct->vm)
-		vm_run_qemu(shim->ct, m);
+		vm_run_told(shim->ct, m);
 	op->running = true;
 	start_event(op);
 }

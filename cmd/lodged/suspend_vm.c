@@ -184,7 +184,7 @@ static void on_written(const struct lg_msg *m, const struct lg_err *why, void *a
 		go_on(op, &err);
 		return;
 	}
-	vm_run_qemu(op->ct, m);
+	vm_run_told(op->ct, m);
 	if (sync_images(op, &err) < 0)
 		go_on(op, &err);
 }

@@ -267,7 +267,7 @@ static const struct {
 	size_t at, size;
 } run_texts[] = {
 #define TEXT(field) { #field, offsetof(struct vm_run, field), sizeof(((struct vm_run *)0)->field) }
-	TEXT(machine), TEXT(kernel), TEXT(base_id), TEXT(modules_id),
+	TEXT(machine), TEXT(kernel), TEXT(base_id), TEXT(modules_id), TEXT(genid),
 #undef TEXT
 };
 
@@ -309,10 +309,12 @@ void vm_run_take(struct instance *ct, const json_t *run)
 	snprintf(ct->vm_run.qemu, sizeof(ct->vm_run.qemu), "%s", qemu ? qemu : "");
 }
 
-void vm_run_qemu(struct instance *ct, const struct lg_msg *m)
+void vm_run_told(struct instance *ct, const struct lg_msg *m)
 {
-	const char *version = lg_msg_get(m, "qemu");
+	const char *version = lg_msg_get(m, "qemu"), *genid = lg_msg_get(m, "genid");
 
 	if (version)
 		snprintf(ct->vm_run.qemu, sizeof(ct->vm_run.qemu), "%s", version);
+	if (genid)
+		snprintf(ct->vm_run.genid, sizeof(ct->vm_run.genid), "%s", genid);
 }

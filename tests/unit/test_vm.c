@@ -706,14 +706,14 @@ END_TEST
 
 /* ---- to disk and on again ---- */
 
-static void suspend(const char *error)
+static void write_state(const char *what, const char *error)
 {
 	int fd = open(drive_path(&d, "state"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
 	lg_msg_drop_fds(&d.m);
 	lg_msg_init(&d.m, LG_P_ASK);
 	lg_msg_put(&d.m, "tag", "s1");
-	lg_msg_put(&d.m, "what", "suspend");
+	lg_msg_put(&d.m, "what", what);
 	lg_msg_put_fd(&d.m, fd);
 	ck_assert_int_eq(lg_msg_send(d.sock, &d.m), 0);
 	close(fd);
@@ -723,12 +723,17 @@ static void suspend(const char *error)
 	ck_assert_str_eq(lg_msg_get(&d.m, "error") ? lg_msg_get(&d.m, "error") : "", error);
 }
 
+static void suspend(const char *error)
+{
+	write_state("suspend", error);
+}
+
 START_TEST(a_suspended_machine_is_held_until_it_is_told)
 {
 	boot();
 	suspend("");
 	ck_assert_str_eq(lg_msg_get(&d.m, "qemu"), "7.2.99");
-	suspend("it is being suspended already");
+	suspend("its memory is being written already");
 	/* Its agent is told nothing meanwhile. */
 	ck_assert_str_eq(told("addrs", "addr", "192.0.2.7/32", "error"), "there is no agent of lodge in this machine");
 	ck_assert(!strstr(drive_read(&d, "console.log"), "it runs on"));
@@ -754,6 +759,54 @@ START_TEST(a_suspended_machine_runs_on_when_who_asked_goes_away)
 }
 END_TEST
 
+START_TEST(a_machine_that_moves_stands_still_before_the_last_of_it)
+{
+	boot();
+	ck_assert_str_eq(told("switch", NULL, NULL, "error"), "it runs on already");
+	write_state("move", "");
+	ck_assert_uint_gt(lg_msg_get_u64(&d.m, "us", 0), 0);
+	ck_assert_ptr_null(lg_msg_get(&d.m, "qemu"));
+	ck_assert_str_eq(told("commit", NULL, NULL, "error"), "it runs on already");
+	ck_assert_str_eq(told("continue", NULL, NULL, "error"), "");
+	ck_assert(drive_wait_file(&d, "console.log", "it runs on"));
+	/* And a suspend behind it does not wait for another word. */
+	suspend("");
+	ck_assert_str_eq(lg_msg_get(&d.m, "qemu"), "7.2.99");
+	kill_machine();
+}
+END_TEST
+
+static void move_to_the_end(void)
+{
+	boot();
+	write_state("move", "");
+	ck_assert_str_eq(told("switch", NULL, NULL, "qemu"), "7.2.99");
+	ck_assert_str_eq(told("commit", NULL, NULL, "error"), "");
+}
+
+START_TEST(a_committed_machine_ends_with_who_asked)
+{
+	move_to_the_end();
+	lg_close(d.sock);
+	ck_assert(drive_wait_file(&d, "exit", "9"));
+	ck_assert(!strstr(drive_read(&d, "console.log"), "it runs on"));
+	d.sock = -1;
+}
+END_TEST
+
+START_TEST(a_commit_is_taken_back)
+{
+	move_to_the_end();
+	ck_assert_str_eq(told("continue", NULL, NULL, "error"), "");
+	drive_connect(&d);
+	ck_assert(drive_wait_file(&d, "console.log", "it runs on"));
+	drive_simple(&d, LG_P_HELLO);
+	ck_assert(expect(LG_P_STATE));
+	ck_assert_uint_eq(lg_msg_get_u64(&d.m, "started", 0), 1);
+	kill_machine();
+}
+END_TEST
+
 static void resume(const char *version)
 {
 	become();
@@ -770,6 +823,7 @@ static void resume(const char *version)
 START_TEST(a_state_is_read_by_the_release_that_wrote_it)
 {
 	resume("7.2.1");
+	ck_assert(expect(LG_P_HELD));
 	ck_assert(expect(LG_P_STARTED));
 	kill_machine();
 }
@@ -818,6 +872,9 @@ int main(void)
 	tcase_add_test(box, qemu_is_in_its_cgroup_under_its_id);
 	tcase_add_test(disk, a_suspended_machine_is_held_until_it_is_told);
 	tcase_add_test(disk, a_suspended_machine_runs_on_when_who_asked_goes_away);
+	tcase_add_test(disk, a_machine_that_moves_stands_still_before_the_last_of_it);
+	tcase_add_test(disk, a_committed_machine_ends_with_who_asked);
+	tcase_add_test(disk, a_commit_is_taken_back);
 	tcase_add_test(disk, a_state_is_read_by_the_release_that_wrote_it);
 	tcase_add_test(disk, a_state_of_another_release_is_refused);
 	return run_cases("vm", cases, ARRAY_SIZE(cases));

@@ -60,18 +60,24 @@ static void run(void)
 	guest_boot(&f);
 }
 
+static bool pauses;	/* before the last of its state is written */
+
 /* The id stands behind the command's name: {"execute":"cont","id":3}. */
 static void answer(const char *line)
 {
-	static const struct {
+	const struct {
 		const char *name, *value;
 	} values[] = {
 		{ "\"query-balloon\"", "{\"actual\":134217728}" },
 		{ "\"query-status\"", "{\"status\":\"running\"}" },
-		{ "\"query-migrate\"", "{\"status\":\"completed\"}" },
+		{ "\"query-migrate\"", pauses ? "{\"status\":\"pre-switchover\"}" : "{\"status\":\"completed\"}" },
 	};
 	const char *id = strstr(line, "\"id\":"), *value = "{}";
 
+	if (strstr(line, "\"pause-before-switchover\""))
+		pauses = strstr(line, "{\"capability\":\"pause-before-switchover\",\"state\":true}") != NULL;
+	if (strstr(line, "\"migrate-continue\"") || strstr(line, "\"migrate_cancel\""))
+		pauses = false;
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
 		if (strstr(line, values[i].name))
 			value = values[i].value;
