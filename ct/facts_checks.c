@@ -312,7 +312,7 @@ static bool is_sent(const struct lg_facts_pair *p)
 static int64_t bytes_needed(const struct lg_facts_pair *p)
 {
 	return size_of(p->needs, "bytes", 0) +
-	       (lg_json_bool(p->needs, "live", false) ? size_of(p->needs, "memory_bytes", 0) : 0) +
+	       (lg_json_bool(p->needs, "keeps_memory", lg_json_bool(p->needs, "live", false)) ? size_of(p->needs, "memory_bytes", 0) : 0) +
 	       (is_sent(p) ? size_of(of(p->needs, "template"), "bytes", 0) : 0);
 }
 

@@ -22,7 +22,7 @@
  * ends QEMU; to a machine without an agent all others are the power button. A reset, also one that was asked for, ends the machine with SIGHUP.
  * Kernel and initrd must be readable by everybody, as QEMU opens them anew under its own user; their folders need not be.
  *
- * STARTED and STATE have "qemu", its version, and "genid".
+ * STARTED and STATE have "qemu", its version, and "genid", STATE also "committed" (see ASK).
  *
  * EXEC, CONSOLE, SIGNAL, HELLO, STATE, LEND (only "end"; LENT comes without a descriptor) are as of ct/proto.h. With tty BEGUN's descriptor is a stream socket
  * and no terminal: the client says RESIZE (rows, cols) on the control socket.

@@ -437,6 +437,11 @@ void suspend_commit(struct lg_msg *m, int from)
 	say(from, tag, NULL);
 }
 
+bool suspend_is_committed(void)
+{
+	return committed;
+}
+
 void suspend_continue(struct lg_msg *m, int from)
 {
 	char tag[24];

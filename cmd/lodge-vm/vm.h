@@ -205,6 +205,9 @@ void suspend_switch(struct lg_msg *m, int from);
 /** suspend_commit() - ASK commit: the end of the connection ends it from now on. */
 void suspend_commit(struct lg_msg *m, int from);
 
+/** suspend_is_committed() - it may run on another host. */
+bool suspend_is_committed(void);
+
 /** suspend_event() - QEMU says that it stopped, or that it is further. */
 void suspend_event(const char *name);
 

@@ -64,6 +64,8 @@ int move_ahead(struct move *m, struct lg_err *err)
 {
 	int r = m->live;
 
+	if (m->vm)
+		return m->live ? move_stream(m, err) : 0;
 	while (r == 1 && lg_ahead_more(&m->ahead))
 		r = make_round(m, err);
 	return r < 0 ? r : 0;

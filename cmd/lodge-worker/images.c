@@ -158,9 +158,12 @@ static int open_suspended(struct move *m, struct lg_err *err)
 
 int move_images(struct move *m, struct lg_err *err)
 {
-	int r = m->suspended ? open_suspended(m, err) : 0;
 	unsigned int parent;
+	int r;
 
+	if (m->vm && m->live)
+		return move_stream_rest(m, err);
+	r = m->suspended ? open_suspended(m, err) : 0;
 	if (r < 0 || m->images < 0)
 		return r;
 	parent = parent_of(m->images);

@@ -40,7 +40,7 @@ uint64_t move_now_us(void)
 
 /* ---- lodged here ---- */
 
-static int hear(struct move *m, int *ret_fd, struct lg_err *err)
+int move_hear(struct move *m, int *ret_fd, struct lg_err *err)
 {
 	int r = lg_msg_recv(LG_MIGRATE_FD, &m->msg);
 
@@ -52,19 +52,26 @@ static int hear(struct move *m, int *ret_fd, struct lg_err *err)
 	}
 	if (ret_fd)
 		*ret_fd = lg_msg_take_fd(&m->msg, 0);
-	lg_msg_drop_fds(&m->msg);
 	return 0;
+}
+
+int move_say(const struct move *m, uint32_t kind, struct lg_err *err)
+{
+	struct lg_msg msg;
+	int r;
+
+	lg_msg_init(&msg, kind);
+	if (kind == LG_M_COMMIT)
+		lg_msg_put(&msg, "token", m->token);
+	r = lg_msg_send(LG_MIGRATE_FD, &msg);
+	return r < 0 ? lg_fail(err, r, "ask lodged") : 0;
 }
 
 int move_ask(struct move *m, uint32_t kind, int *ret_fd, struct lg_err *err)
 {
-	int r;
+	int r = move_say(m, kind, err);
 
-	lg_msg_init(&m->msg, kind);
-	if (kind == LG_M_COMMIT)
-		lg_msg_put(&m->msg, "token", m->token);
-	r = lg_msg_send(LG_MIGRATE_FD, &m->msg);
-	return r < 0 ? lg_fail(err, r, "ask lodged") : hear(m, ret_fd, err);
+	return r < 0 ? r : move_hear(m, ret_fd, err);
 }
 
 /* ---- stages ---- */
@@ -256,7 +263,7 @@ static int freeze_live(struct move *m, struct lg_err *err)
 		if (!why.code && send_layer_still(m, &why) == 0)
 			move_early(m, &why);
 		m->images = lg_close(m->images);
-		r = hear(m, &m->images, err);
+		r = move_hear(m, &m->images, err);
 	}
 	if (r == 0)
 		m->frozen_us = lg_msg_get_u64(&m->msg, "us", move_now_us());
@@ -271,7 +278,7 @@ static int freeze(struct move *m, struct lg_err *err)
 {
 	int r;
 
-	if (!m->running)
+	if (!m->running || (m->vm && m->live))
 		return 0;
 	if (!m->live) {
 		printf("P shutting it down\n");
@@ -426,6 +433,8 @@ static void move_finish(struct move *m)
 	lg_blocks_free(m->blocks);
 	lg_close(m->layer);
 	lg_close(m->images);
+	lg_close(m->stream);
+	lg_close(m->kept);
 	lg_conf_free(m->conf);
 	json_decref(m->request);
 	json_decref(m->stages);
@@ -453,8 +462,8 @@ static int connect_and_move(struct move *m, struct lg_err *err)
 
 int migrate_send(const struct job *job, struct lg_err *err)
 {
-	struct move m = { .job = job, .layer = -1, .images = -1, .stages = json_array(), .notes = json_array(),
-			  .blockers = json_array() };
+	struct move m = { .job = job, .layer = -1, .images = -1, .stream = -1, .kept = -1, .stages = json_array(),
+			  .notes = json_array(), .blockers = json_array() };
 	int r = read_request(&m, err);
 
 	signal(SIGPIPE, SIG_IGN);

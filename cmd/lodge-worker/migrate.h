@@ -16,6 +16,13 @@
  *	layer, of a VM: disk ---------> its files, while it runs; again until little changes
  *	LG_M_AHEAD: its memory
  *	round, image -----------------> that, while it runs; again until little changes
+ *	of a VM:
+ *	incoming ---------------------> ImportIncoming	a QEMU that reads what comes
+ *	LG_M_AHEAD: QEMU writes
+ *	state ------------------------> written to a file, and to that QEMU; until LG_M_FROZEN: it stands still
+ *	LG_M_FREEZE: the rest
+ *	state, stated ----------------> that is all
+ *	of a container:
  *	LG_M_FREEZE: it is stopped (LG_M_FROZEN)
  *	layer, image -----------------> what has changed, and its memory as it is written
  *	anew -------------------------> that memory is of no use: it ran on for a moment, and is dumped once more
@@ -57,6 +64,12 @@ int wire_recv(const struct wire *w, json_t **ret, struct lg_err *err);
 
 /** wire_ask() - send, and hear the answer: an error object is made into @err. @ret may be NULL. */
 int wire_ask(const struct wire *w, json_t *obj, json_t **ret, struct lg_err *err);
+
+/** wire_send_data() - @len bytes as they are */
+int wire_send_data(const struct wire *w, const void *data, size_t len, struct lg_err *err);
+
+/** wire_recv_data() - @len bytes */
+int wire_recv_data(const struct wire *w, void *data, size_t len, struct lg_err *err);
 
 /** wire_send_file() - @size bytes of @fd from its beginning; *@total grows by them */
 int wire_send_file(const struct wire *w, int fd, uint64_t size, uint64_t *total, struct lg_err *err);

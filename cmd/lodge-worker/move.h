@@ -29,6 +29,7 @@ struct move {
 	bool vm;			/* its layer is a disk */
 	struct lg_blocks *blocks;	/* what the other side has of that */
 	int layer, images;		/* -1: not yet */
+	int stream, kept;		/* of a VM: where its state comes from, and where it is kept; -1 */
 	unsigned int early;		/* images of memory that were sent while CRIU wrote the others: pages-1.img to this one */
 	struct lg_ahead ahead;		/* what decides how often memory is copied ahead */
 	bool went, forgotten;		/* runs there; and that host need not remember how it came */
@@ -45,6 +46,12 @@ uint64_t move_now_us(void);
 
 /** move_ask() - ask lodged here for @kind (ct/migrate.h); @ret_fd, the caller's, where the answer has one */
 int move_ask(struct move *m, uint32_t kind, int *ret_fd, struct lg_err *err);
+
+/** move_say() - only that; the answer is heard by move_hear() */
+int move_say(const struct move *m, uint32_t kind, struct lg_err *err);
+
+/** move_hear() - what lodged says next: into m->msg; @ret_fd (may be NULL) as of move_ask(). Other descriptors stay in m->msg. */
+int move_hear(struct move *m, int *ret_fd, struct lg_err *err);
 
 /** move_note() - the report has a part more, that began at @start and sent m->stage_bytes */
 void move_note(struct move *m, const char *name, uint64_t start);
@@ -78,6 +85,16 @@ int move_folder(struct move *m, int folder, unsigned int round, struct lg_err *e
 
 /** move_goes_without() - what was copied ahead, if anything, is of no use: all of its memory follows. The report says so. */
 void move_goes_without(struct move *m, const char *why);
+
+/* ---- stream.c: of a VM that runs ---- */
+
+/** move_stream() - copy its memory while it runs, until it stands still: m->frozen_us */
+int move_stream(struct move *m, struct lg_err *err);
+
+/** move_stream_rest() - and what is left of it */
+int move_stream_rest(struct move *m, struct lg_err *err);
+
+/* ---- ahead.c ---- */
 
 /** move_ahead() - the stage "copy ahead": rounds of its memory, while it runs */
 int move_ahead(struct move *m, struct lg_err *err);

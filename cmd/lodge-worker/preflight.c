@@ -142,5 +142,5 @@ int preflight(struct move *m, struct lg_err *err)
 	look_ahead(&m->ahead, json_object_get(ours, "facts"), json_object_get(theirs, "facts"), needs);
 	r = compare(json_object_get(ours, "facts"), json_object_get(theirs, "facts"), needs, m->blockers, m->notes,
 		    err);
-	return r == 0 && m->live ? check_processes(m->job->socket, id, m->blockers, m->notes, err) : r;
+	return r == 0 && m->live && !m->vm ? check_processes(m->job->socket, id, m->blockers, m->notes, err) : r;
 }

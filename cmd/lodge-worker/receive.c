@@ -31,6 +31,7 @@
 #include "storage/transfer.h"
 
 #define IMAGES_MAX 100000u
+#define STATE_CHUNK (1 << 20)	/* of a VM's state, at most */
 
 struct receiver {
 	const struct job *job;
@@ -44,6 +45,7 @@ struct receiver {
 	uint64_t disk_max;		/* of a VM: what its disk was made for */
 	struct lg_transfer_mark mark;
 	unsigned int images, rounds;
+	int state, kept;		/* of a VM: to the QEMU that reads it, and to the file that keeps it; -1 */
 };
 
 /* A method of our lodged; the fields of @from that are named go along. */
@@ -233,6 +235,80 @@ static int take_image(struct receiver *rv, const json_t *m, json_t **ret, struct
 	return wire_recv_file(&rv->wire, fd, (uint64_t)size, err);
 }
 
+/* ---- of a VM that runs ---- */
+
+static int open_kept(struct receiver *rv, struct lg_err *err)
+{
+	char path[400];
+	int n = images_path(rv, 0, path);
+
+	snprintf(path + n, sizeof(path) - (size_t)n, "/machine.img");
+	rv->kept = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return rv->kept < 0 ? lg_fail(err, -errno, "make '%s'", path) : 0;
+}
+
+static int take_incoming(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	lg_autoclose int theirs = -1;
+	int pipes[2], r;
+
+	(void)m;
+	if (!rv->ctid || !rv->vm || rv->state >= 0)
+		return lg_refuse(err, -EBADMSG, 0, "a machine without a beginning");
+	r = open_kept(rv, err);
+	if (r == 0 && pipe2(pipes, O_CLOEXEC) < 0)
+		r = lg_fail(err, -errno, "make a pipe");
+	if (r < 0)
+		return r;
+	theirs = pipes[0];
+	rv->state = pipes[1];
+	fcntl(theirs, F_SETPIPE_SZ, STATE_CHUNK);
+	r = rv->calls ? 0 : lg_vclient_connect(rv->job->socket, &rv->calls, err);
+	if (r == 0)
+		r = lg_vclient_send(rv->calls, "io.lodge.ImportIncoming", json_pack("{s:s}", "token", rv->token), false, &theirs, 1,
+				    err);
+	return r < 0 ? r : lg_vclient_recv(rv->calls, ret, err);
+}
+
+/* The machine does not take it: why is what ImportBegin, which waits all the time, is answered with. */
+static int not_taken(struct receiver *rv, struct lg_err *err)
+{
+	json_t *answer = NULL;
+	int r = lg_vclient_recv(rv->hold, &answer, err);
+
+	json_decref(answer);
+	return r < 0 ? r : lg_refuse(err, -EPIPE, 0, "the machine does not read its state");
+}
+
+static int take_state(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	static char chunk[STATE_CHUNK];
+	int64_t size = lg_json_int(m, "size", -1);
+	const struct wire to_file = { -1, rv->kept }, to_machine = { -1, rv->state };
+	int r;
+
+	(void)ret;
+	if (rv->state < 0 || size <= 0 || size > (int64_t)sizeof(chunk))
+		return lg_refuse(err, -EBADMSG, 0, "a bad piece of a machine's state");
+	r = wire_recv_data(&rv->wire, chunk, (size_t)size, err);
+	if (r == 0 && wire_send_data(&to_file, chunk, (size_t)size, err) < 0)
+		r = lg_within(err, err->code, "keep the machine's state");
+	if (r == 0 && wire_send_data(&to_machine, chunk, (size_t)size, err) < 0)
+		r = not_taken(rv, err);
+	return r;
+}
+
+static int take_stated(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	(void)m;
+	(void)ret;
+	if (rv->state < 0)
+		return lg_refuse(err, -EBADMSG, 0, "the end of a machine's state without a beginning");
+	rv->state = lg_close(rv->state);
+	rv->kept = lg_close(rv->kept);
+	return 0;
+}
+
 /* The dump that they were of has failed, and is done once more. */
 static int take_anew(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
 {
@@ -322,6 +398,9 @@ static const struct op {
 	{ "round",	take_round,	false },
 	{ "image",	take_image,	true },
 	{ "anew",	take_anew,	true },
+	{ "incoming",	take_incoming,	false },
+	{ "state",	take_state,	true },
+	{ "stated",	take_stated,	false },
 	{ "images",	take_images,	false },
 	{ "restore",	take_restore,	false },
 	{ "go",		take_go,	false },
@@ -375,7 +454,7 @@ static int serve_one(struct receiver *rv, struct lg_err *err)
 
 int migrate_receive(const struct job *job, struct lg_err *err)
 {
-	struct receiver rv = { .job = job, .wire = { .in = STDIN_FILENO }, .layer = -1 };
+	struct receiver rv = { .job = job, .wire = { .in = STDIN_FILENO }, .layer = -1, .state = -1, .kept = -1 };
 	int r = 0;
 
 	/* What is printed goes to the log of the connection, and only our messages to its stdout. */
@@ -387,6 +466,8 @@ int migrate_receive(const struct job *job, struct lg_err *err)
 	while (r == 0)
 		r = serve_one(&rv, err);
 	lg_close(rv.layer);
+	lg_close(rv.state);
+	lg_close(rv.kept);
 	lg_vclient_free(rv.hold);
 	lg_vclient_free(rv.calls);
 	return r == -EPIPE ? 0 : r;

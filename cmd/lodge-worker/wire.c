@@ -122,6 +122,20 @@ int wire_ask(const struct wire *w, json_t *obj, json_t **ret, struct lg_err *err
 	return r;
 }
 
+int wire_send_data(const struct wire *w, const void *data, size_t len, struct lg_err *err)
+{
+	int r = write_all(w->out, data, len);
+
+	return r < 0 ? lost(r, err) : 0;
+}
+
+int wire_recv_data(const struct wire *w, void *data, size_t len, struct lg_err *err)
+{
+	int r = read_all(w->in, data, len);
+
+	return r < 0 ? lost(r, err) : 0;
+}
+
 int wire_send_file(const struct wire *w, int fd, uint64_t size, uint64_t *total, struct lg_err *err)
 {
 	for (uint64_t at = 0; at < size;) {

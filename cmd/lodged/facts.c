@@ -178,9 +178,10 @@ static void put_sizes(const struct instance *ct, json_t *needs)
 
 json_t *facts_needs(const struct instance *ct, bool live)
 {
-	json_t *needs = json_pack("{s:i, s:s, s:b, s:b, s:b, s:i, s:o, s:o, s:o, s:o}", "ctid",
-				  (int)ct->ctid, "name", ct->name, "live", live, "own_clocks",
-				  live && ct->init_pid > 0 && lg_clocks_differ(ct->init_pid), "apparmor",
+	/* QEMU has its own way with a VM's memory, and its own conditions (ImportOffer); room it takes as well. */
+	json_t *needs = json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:i, s:o, s:o, s:o, s:o}", "ctid",
+				  (int)ct->ctid, "name", ct->name, "live", live && !ct->vm, "keeps_memory", live, "own_clocks",
+				  live && !ct->vm && ct->init_pid > 0 && lg_clocks_differ(ct->init_pid), "apparmor",
 				  is_confined(ct), "ids", (int)nesting_ids(ct->conf), "features",
 				  feature_names(ct->conf), "addresses", address_texts(ct), "conf",
 				  conf_json(ct->conf), "template", template_json(ct));
@@ -381,10 +382,6 @@ void api_facts(struct lg_vcall *call, const json_t *params, void *ctx)
 		ct = api_instance(call, params, ctx);
 		if (!ct)
 			return;
-		if (lg_json_bool(params, "live", false) && vm_refuse(ct, "a live move to another host", LG_EXIT_CHKPNT, &err) < 0) {
-			lg_vcall_fail(call, &err);
-			return;
-		}
 	}
 	q = calloc(1, sizeof(*q));
 	if (!q)

@@ -233,7 +233,7 @@ static void put_machine(const struct op *op, struct lg_msg *m)
 		lg_msg_put(m, "vnc", text);
 }
 
-static int put_state(const struct op *op, struct lg_msg *m, int *state, struct lg_err *err)
+static int put_state(struct op *op, struct lg_msg *m, int *state, struct lg_err *err)
 {
 	int r = vm_resume_put(op, m, state, err);
 

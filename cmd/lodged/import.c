@@ -6,6 +6,7 @@
  *
  *	ImportBegin	an empty layer, ids, addresses, pins; held by an operation. The call stays open: when its
  *			peer hangs up before ImportGo, all of it is undone
+ *	ImportIncoming	of a VM: its machine is made, and reads its state from a descriptor while that comes
  *	ImportRestore	its processes are made out of the images, and nothing of it runs (op->hold)
  *	ImportGo	the conf file is written: from here on the container is this host's, whatever happens. It runs
  *	ImportQuery	the other host has lost the connection: is it here? If not, it never will be by this token
@@ -49,6 +50,7 @@ struct import {
 	struct creation *creation;
 	struct instance *ct;
 	bool live, start;		/* out of images; anew */
+	bool streams, held;		/* of a VM: its state comes by a descriptor; all of it is read */
 	bool complete;
 	bool called_off;		/* it is being undone, and nothing of it counts */
 	struct lg_vcall *begin;		/* open as long as it is wanted */
@@ -161,6 +163,9 @@ static void undo(struct op *op, struct import *im, const struct lg_err *err)
 	creation_undo(c);
 	answer_query(im, false);
 	answer_failure(im, err);
+	/* Of a machine that does not take its state nobody is waiting to hear yet. */
+	if (im->begin && im->streams)
+		lg_vcall_fail(im->begin, err);
 	import_free(im);
 }
 
@@ -364,7 +369,31 @@ void import_held(struct instance *ct)
 	if (!im)
 		return;
 	start_allow_time(ct->op, HOLD_S);
+	im->held = true;
 	answer(im, json_object());
+}
+
+void api_import_incoming(struct lg_vcall *call, const json_t *params, void *ctx)
+{
+	struct import *im = find(lg_json_str(params, "token"));
+	int fd = lg_vcall_take_fd(call, 0);
+	struct lg_err err = { 0 };
+	struct op *op;
+
+	(void)ctx;
+	if (!im || im->waiting || im->complete || im->called_off || im->streams || !im->live || !im->ct->vm || fd < 0) {
+		lg_close(fd);
+		lg_refuse(&err, -ENOENT, 0, "no VM is moving in by that token");
+		lg_vcall_fail(call, &err);
+		return;
+	}
+	im->streams = true;
+	op = im->ct->op;
+	op->restore = op->incoming = op->hold = true;
+	op->state_fd = fd;
+	/* First: where it cannot start all of it is undone. */
+	lg_vcall_reply(call, json_object());
+	start_begin(op);
 }
 
 /* The import that is named, with this call to be answered; NULL: it was answered. */
@@ -390,6 +419,11 @@ void api_import_restore(struct lg_vcall *call, const json_t *params, void *ctx)
 	(void)ctx;
 	if (!im)
 		return;
+	if (im->streams) {
+		if (im->held)
+			answer(im, json_object());
+		return;
+	}
 	op = im->ct->op;
 	op->restore = true;
 	op->incoming = true;
@@ -431,6 +465,11 @@ void api_import_go(struct lg_vcall *call, const json_t *params, void *ctx)
 	if (!im)
 		return;
 	op = im->ct->op;
+	if (im->streams && !im->held) {
+		lg_refuse(&err, -EBUSY, 0, "its state has not been read yet");
+		answer_failure(im, &err);
+		return;
+	}
 	if (complete(im, &err) < 0) {
 		answer_failure(im, &err);
 		call_off(im, err.msg);

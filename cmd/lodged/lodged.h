@@ -201,6 +201,7 @@ struct op {
 	/* called in place of an answer, before it is freed; @err: why it failed, or NULL */
 	void (*done)(struct op *op, const struct lg_err *err);
 	bool incoming;			/* from another host: it has no conf file yet */
+	int state_fd;			/* of a VM's: what its state is read from while it comes; -1 */
 	bool hold;			/* of a restore: nothing runs until this is false */
 	json_t *answer;			/* added to the answer; owned */
 	void *arg;
@@ -378,6 +379,7 @@ void api_stop(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_import_offer(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_import_begin(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_import_restore(struct lg_vcall *call, const json_t *params, void *ctx);
+void api_import_incoming(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_import_go(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_import_forget(struct lg_vcall *call, const json_t *params, void *ctx);
 void api_import_query(struct lg_vcall *call, const json_t *params, void *ctx);

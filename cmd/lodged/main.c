@@ -42,6 +42,7 @@ static const struct lg_vmethod methods[] = {
 	{ "io.lodge.Restart", api_restart },
 	{ "io.lodge.ImportOffer", api_import_offer },
 	{ "io.lodge.ImportBegin", api_import_begin },
+	{ "io.lodge.ImportIncoming", api_import_incoming },
 	{ "io.lodge.ImportRestore", api_import_restore },
 	{ "io.lodge.ImportGo", api_import_go },
 	{ "io.lodge.ImportQuery", api_import_query },

@@ -4,7 +4,7 @@
  * A container leaves for another host. A lodge-worker does the talking (cmd/lodge-worker/migrate.h); what only the daemon may
  * do it asks for (ct/migrate.h):
  *
- *	AHEAD	its memory is copied while it runs (migrate_ahead.c)
+ *	AHEAD	its memory is copied while it runs (migrate_ahead.c, migrate_vm.c)
  *	FREEZE	the sessions from outside end, lodge-criu dumps it and holds it: whatever happens now, it runs on when that
  *		process is told so, or ends
  *	STOP	without `live`: it is noted that it ran (moving.h), and it is shut down
@@ -131,7 +131,7 @@ static int check_rest(const struct migrate *m, struct lg_err *err)
 {
 	const struct instance *ct = m->op->ct;
 
-	if (m->live && !(m->frozen && m->job && ct->state == STATE_RUNNING))
+	if (m->live && !(m->frozen && (m->job || m->held) && ct->state == STATE_RUNNING))
 		return lg_refuse(err, -ECANCELED, 0, "what held it has ended, so it has run meanwhile");
 	if (!m->live && ct->state == STATE_RUNNING)
 		return lg_refuse(err, -ECANCELED, 0, "it runs");
@@ -153,16 +153,19 @@ static int note_commit(struct migrate *m, const char *token, struct lg_err *err)
 static void commit(struct migrate *m, const struct lg_msg *msg)
 {
 	struct instance *ct = m->op->ct;
+	bool vm = ct->vm && m->live;
 	struct lg_err err = { 0 };
 
 	/* So that what is for it goes to the other host as soon as that announces it. */
 	migrate_quiet(ct, true);
-	if (note_commit(m, lg_msg_get(msg, "token"), &err) < 0) {
+	if (note_commit(m, lg_msg_get(msg, "token"), &err) < 0 || (vm && migrate_vm_commit(m, &err) < 0)) {
 		/* Where lodge-criu was killed it has been heard already, before this. */
 		migrate_be_heard(ct);
 		migrate_answer_failure(m, &err);
 		return;
 	}
+	if (vm)
+		return;
 	m->committed = true;
 	if (m->job)
 		criu_say(m->job, LG_K_COMMIT, NULL);
@@ -175,6 +178,15 @@ static void back(struct migrate *m)
 	migrate_quiet(m->op->ct, false);
 	if (m->job)
 		criu_say(m->job, LG_K_ABORT, NULL);
+	migrate_vm_go_on(m);
+}
+
+static void let_end(struct migrate *m)
+{
+	if (m->job)
+		criu_say(m->job, LG_K_GO, NULL);
+	if (m->held)
+		migrate_vm_end(m);
 }
 
 static void moved(struct migrate *m)
@@ -187,8 +199,7 @@ static void moved(struct migrate *m)
 	if (moving_write(m->op->ct, m->note, &err) < 0)
 		lg_log(LG_LOG_WARN, "%s: %s", instance_label(m->op->ct), err.msg);
 	m->noted = !err.code;	/* else the next daemon may have to ask */
-	if (m->job)
-		criu_say(m->job, LG_K_GO, NULL);
+	let_end(m);
 }
 
 static void answer_moved(struct migrate *m)
@@ -209,10 +220,16 @@ static void take(struct migrate *m, const struct lg_msg *msg)
 		give_layer(m);
 		break;
 	case LG_M_AHEAD:
-		ahead_begin(m);
+		if (m->op->ct->vm)
+			migrate_vm_copy(m);
+		else
+			ahead_begin(m);
 		break;
 	case LG_M_FREEZE:
-		migrate_freeze(m);
+		if (m->op->ct->vm)
+			migrate_vm_freeze(m);
+		else
+			migrate_freeze(m);
 		break;
 	case LG_M_STOP:
 		stop(m);
@@ -270,8 +287,7 @@ static void leave_open(struct migrate *m, const struct lg_err *why)
 		  "(%.100s): it stays here and does not run until that answers. If it is not there, use --force",
 		  first.msg, m->host, why->msg);
 	m->op->ct->moving = true;
-	if (m->job)
-		criu_say(m->job, LG_K_GO, NULL);	/* its images stay */
+	let_end(m);	/* its images stay */
 }
 
 static void on_answer(int there, const struct lg_err *why, void *arg)
@@ -301,6 +317,7 @@ static void hold_no_more(struct migrate *m)
 		criu_say(m->job, LG_K_ABORT, &m->err);
 	else if (m->job)
 		criu_abandon(m->job, &m->err);
+	migrate_vm_go_on(m);
 }
 
 /* It was killed, failed, or has done it all. */
@@ -402,8 +419,7 @@ static int check(const struct instance *ct, const json_t *params, struct lg_err 
 	if (!host || !*host || *host == '-' || strlen(host) > 200)
 		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE, "'%.80s' names no host",
 				 host ? host : "");
-	if (((ct->state == STATE_RUNNING && lg_json_bool(params, "live", false)) || ct->state == STATE_SUSPENDED) &&
-	    vm_refuse(ct, "a move with what is in memory", LG_EXIT_CHKPNT, err) < 0)
+	if (ct->state == STATE_SUSPENDED && vm_refuse(ct, "a move with what is in memory", LG_EXIT_CHKPNT, err) < 0)
 		return err->code;
 	if (ct->hangs[0])
 		return stop_hangs(ct, err);
@@ -440,6 +456,7 @@ void api_migrate(struct lg_vcall *call, const json_t *params, void *ctx)
 	m->was_running = ct->state == STATE_RUNNING;
 	m->live = m->was_running && lg_json_bool(params, "live", false);
 	m->keep_source = lg_json_bool(params, "keep_source", false);
+	m->max_downtime_ms = (unsigned int)lg_json_int(params, "max_downtime_ms", 0);
 	m->note = make_note(m, params);
 	snprintf(m->host, sizeof(m->host), "%s", lg_json_str(params, "host"));
 	if (spawn(m, params, &err) < 0) {

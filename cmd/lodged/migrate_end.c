@@ -44,7 +44,7 @@ void migrate_be_heard(const struct instance *ct)
 /* The last of what refers to it has ended. */
 void migrate_release(struct migrate *m)
 {
-	if (m->op || m->job || !m->worker_ended)
+	if (m->op || m->job || m->asks || !m->worker_ended)
 		return;
 	sd_event_source_disable_unref(m->io);
 	lg_close(m->sock);
@@ -136,7 +136,7 @@ void migrate_finish_if_over(struct migrate *m)
 	struct instance *ct = m->op->ct;
 	bool runs = ct->state == STATE_RUNNING;
 
-	if (!m->worker_ended || m->job || (!runs && (ct->shim || ct->sweep)))
+	if (!m->worker_ended || m->job || m->asks || (!runs && (ct->shim || ct->sweep)))
 		return;
 	/* Its last process is yet to end. */
 	if (runs && !m->gone && (m->moved || m->unknown || m->stopping))

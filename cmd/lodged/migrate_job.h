@@ -4,7 +4,7 @@
 
 /*
  * What the files of a move from here share: migrate.c begins it and speaks to its worker, migrate_ahead.c copies its memory while it
- * runs, migrate_dump.c dumps it, migrate_end.c ends it.
+ * runs, migrate_dump.c dumps it, migrate_end.c ends it; migrate_vm.c has what is different about a VM.
  */
 
 #include "cmd/lodged/criu.h"
@@ -21,6 +21,9 @@ struct migrate {
 	sd_event_source *io;
 	int images;			/* -1: it was not frozen for this */
 	struct criu_job *job;		/* holds the container; NULL: nothing does */
+	bool held;			/* of a VM: its shim holds it, or copies it to do so */
+	unsigned int asks;		/* of that shim, which are not answered yet */
+	unsigned int max_downtime_ms;	/* 0: nobody said */
 	bool lending, stopping;		/* FREEZE and STOP are under way */
 	bool dumping, frozen, committed, moved, back, unknown;
 	bool noted;			/* that it has moved is written down */
@@ -53,6 +56,23 @@ int migrate_request(struct migrate *m, uint32_t kind, int images, int root, stru
 
 /** migrate_freeze() - the worker wants it frozen: dump it */
 void migrate_freeze(struct migrate *m);
+
+/* ---- migrate_vm.c ---- */
+
+/** migrate_vm_copy() - the worker wants its memory: answered with a pipe and the file that keeps it, and by FROZEN when it stands still */
+void migrate_vm_copy(struct migrate *m);
+
+/** migrate_vm_freeze() - the worker wants the last of it */
+void migrate_vm_freeze(struct migrate *m);
+
+/** migrate_vm_commit() - from here on it does not run on with the end of this daemon; then m->committed, and the worker is answered */
+int migrate_vm_commit(struct migrate *m, struct lg_err *err);
+
+/** migrate_vm_go_on() - let it run on, if it is held */
+void migrate_vm_go_on(struct migrate *m);
+
+/** migrate_vm_end() - it runs there, or may: here it ends */
+void migrate_vm_end(struct migrate *m);
 
 /* ---- migrate_ahead.c ---- */
 

@@ -17,7 +17,7 @@ struct op *op_new(struct instance *ct, const char *verb, struct lg_vcall *call)
 	op->verb = verb;
 	op->ct = ct;
 	op->call = call ? lg_vcall_ref(call) : NULL;
-	op->netns_fd = -1;
+	op->netns_fd = op->state_fd = -1;
 	op->wait_sock = -1;
 	ct->op = op;
 	return op;
@@ -31,6 +31,7 @@ static void op_free(struct op *op)
 	sd_event_source_disable_unref(op->wait_io);
 	lg_close(op->wait_sock);
 	lg_close(op->netns_fd);
+	lg_close(op->state_fd);
 	json_decref(op->answer);
 	vm_start_free(op->vm);
 	free(op->file);

@@ -142,6 +142,16 @@ static int ask_state(int sock, struct lg_msg *m)
 	return m->kind == LG_P_STATE ? 0 : -EPROTO;
 }
 
+static int await_end(pid_t pid)
+{
+	lg_autoclose int fd = lg_pidfd_open(pid);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	if (fd >= 0)
+		lg_pidfd_signal(fd, SIGKILL);
+	return fd >= 0 && poll(&p, 1, SHIM_ANSWER_S * 1000) == 0 ? -EBUSY : -ESRCH;
+}
+
 static int adopt(struct instance *ct, const json_t *state)
 {
 	lg_autoclose int sock = connect_shim(ct);
@@ -153,6 +163,9 @@ static int adopt(struct instance *ct, const json_t *state)
 		return sock;
 	if (ask_state(sock, &m) < 0 || !lg_msg_get_u64(&m, "started", 0))
 		return -ESRCH;
+	/* The other host may have it: it is ending. */
+	if (lg_msg_get_u64(&m, "committed", 0))
+		return await_end((pid_t)lg_msg_get_u64(&m, "pid", 0));
 	if (!lg_proc_is(shim_pid, (uint64_t)lg_json_int(state, "shim_start", 0))) {
 		struct ucred peer;
 		socklen_t len = sizeof(peer);
@@ -291,6 +304,9 @@ static void recover_one(struct daemon *d, const char *file, uint32_t ctid)
 			heal_vm(ct, op);
 		else if (!ct->vm && !is_moving(ct) && !(op && strcmp(op, "start") == 0))
 			heal_dump(ct, op ? op : "dump");
+		/* It may have been on its way to another host, its network silent already. */
+		if (ct->vm)
+			migrate_quiet(ct, false);
 		checkpoint_remove(ct);
 		lg_log(LG_LOG_INFO, "%s is running", instance_label(ct));
 		return;

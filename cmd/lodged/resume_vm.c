@@ -94,20 +94,34 @@ int vm_resume_check(const struct instance *ct, const json_t *state, struct lg_er
 
 int vm_resume_prepare(struct op *op, struct lg_err *err)
 {
-	lg_autojson json_t *state = checkpoint_state(op->ct);
-	const char *qemu = lg_json_str(json_object_get(state, "vm"), "qemu");
+	lg_autojson json_t *state = op->state_fd < 0 ? checkpoint_state(op->ct) : NULL;
+	const char *qemu = op->state_fd >= 0 ? op->ct->vm_run.qemu : lg_json_str(json_object_get(state, "vm"), "qemu");
 
-	if (!state)
+	if (!state && op->state_fd < 0)
 		return lg_refuse(err, -ENOENT, 0, "its checkpoint is not there");
-	vm_run_read(op->ct, json_object_get(state, "vm"));
+	if (state)
+		vm_run_read(op->ct, json_object_get(state, "vm"));
 	snprintf(op->vm->qemu, sizeof(op->vm->qemu), "%s", qemu ? qemu : "");
-	return vm_files_same(op->ct, err);
+	return op->ct->vm_files ? vm_files_same(op->ct, err) : vm_files_locate(op->ct, err);
 }
 
-int vm_resume_put(const struct op *op, struct lg_msg *m, int *ret, struct lg_err *err)
+/* It goes on at once, and is no copy. */
+static int put_stream(struct op *op, struct lg_msg *m, int *ret)
+{
+	*ret = lg_take_fd(&op->state_fd);
+	lg_msg_put(m, "incoming", "1");
+	lg_msg_put(m, "genid", op->ct->vm_run.genid);
+	return lg_msg_put(m, "qemu_version", op->vm->qemu);
+}
+
+int vm_resume_put(struct op *op, struct lg_msg *m, int *ret, struct lg_err *err)
 {
 	lg_autoclose int images = -1;
-	int r = checkpoint_open(op->ct, &images, NULL, err);
+	int r;
+
+	if (op->state_fd >= 0)
+		return put_stream(op, m, ret);
+	r = checkpoint_open(op->ct, &images, NULL, err);
 
 	if (r < 0)
 		return r;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "cmd/lodged/foreign.h"
+#include "cmd/lodged/migrate.h"
 #include "cmd/lodged/start.h"
 #include "cmd/lodged/suspend.h"
 #include "ct/proto.h"
@@ -24,6 +25,7 @@
 #define MACHINE_TIMEOUT_S 60u	/* until QEMU is there */
 #define BOOT_KVM_S 60u
 #define BOOT_TCG_S 180u
+#define STREAM_S (24u * 3600)	/* its state comes from another host */
 #define BOOT_GRACE_S 30u	/* in which the shim says why it gave up */
 #define FOR_EVER_S (UINT64_C(100) * 365 * 86400)
 
@@ -196,8 +198,14 @@ static int make_tap(void *ctx, struct lg_err *err)
 	struct lg_addr addrs[IPS_MAX];
 	struct lg_net_if ifc;
 
+	int r;
+
 	instance_net_if(op->ct, &ifc, addrs);
-	return lg_net_tap(op->ct->d->net, &ifc, op->ct->id_base, &op->vm->tap, err);
+	r = lg_net_tap(op->ct->d->net, &ifc, op->ct->id_base, &op->vm->tap, err);
+	/* It is announced as soon as its state is read, and may yet stay where it is. */
+	if (r == 0 && op->hold)
+		lg_net_quiet(op->ct->d->net, &ifc, true);
+	return r;
 }
 
 static void remove_tap(void *ctx)
@@ -254,6 +262,8 @@ static int make_machine(void *ctx, struct lg_err *err)
 	}
 	if (op->made) {
 		op->netns_fd = lg_close(op->netns_fd);
+		if (op->hold)
+			start_allow_time(op, STREAM_S);
 		return 0;
 	}
 	r = start_read_limits(op, &limits, err);
@@ -282,6 +292,8 @@ static int release(void *ctx, struct lg_err *err)
 
 	if (!op->running && !op->err.code && !op->restore)
 		start_allow_time(op, op->vm->watchdog_s ? op->vm->watchdog_s + BOOT_GRACE_S : FOR_EVER_S);
+	if (!op->running && !op->err.code && op->incoming && !op->hold)
+		migrate_quiet(op->ct, false);
 	return start_release(op, err);
 }
 

@@ -66,6 +66,9 @@ int vm_files_note(const struct vm_files *files, struct vm_run *run, struct lg_er
 /** vm_files_same() - are the files that @ct was booted from there, and the same? -EINVAL. */
 int vm_files_same(const struct instance *ct, struct lg_err *err);
 
+/** vm_files_locate() - find the files that @ct, which ran on another host, was booted from there. -ENOENT. */
+int vm_files_locate(struct instance *ct, struct lg_err *err);
+
 /** vm_run_json(), vm_run_read() - what it was started as, for RUN/ct/ID.json */
 json_t *vm_run_json(const struct instance *ct);
 void vm_run_read(struct instance *ct, const json_t *run);
@@ -96,7 +99,7 @@ int vm_resume_check(const struct instance *ct, const json_t *state, struct lg_er
 int vm_resume_prepare(struct op *op, struct lg_err *err);
 
 /** vm_resume_put() - what START needs beside the usual; @ret is the caller's. */
-int vm_resume_put(const struct op *op, struct lg_msg *m, int *ret, struct lg_err *err);
+int vm_resume_put(struct op *op, struct lg_msg *m, int *ret, struct lg_err *err);
 
 /* ---- vm_qemu.c ---- */
 

@@ -141,6 +141,22 @@ int vm_files_same(const struct instance *ct, struct lg_err *err)
 	return r < 0 ? r : check_same(f->kernel.modules, ct->vm_run.modules_id, "kernel's disk", err);
 }
 
+int vm_files_locate(struct instance *ct, struct lg_err *err)
+{
+	const char *name = lg_conf_get(ct->conf, "OSTEMPLATE");
+	struct lg_template t;
+	struct vm_job job;
+	int r = lg_template_load(ct->d->root.var, name ? name : "", &t, err);
+
+	if (r == 0 && !ct->vm_files && !(ct->vm_files = calloc(1, sizeof(*ct->vm_files))))
+		r = lg_fail(err, -ENOMEM, "look for what it was booted from");
+	if (r == 0)
+		r = vm_files_find(ct->d, ct->conf, &t, ct->vm_files, &job, err);
+	if (r == 1)
+		r = lg_refuse(err, -ENOENT, 0, "what it was booted from is not here");
+	return r < 0 ? r : vm_files_same(ct, err);
+}
+
 /* ---- the host ---- */
 
 int vm_qemu(const struct daemon *d, const char **ret, struct lg_err *err)
