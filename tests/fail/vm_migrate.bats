@@ -1,0 +1,79 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Each participant of the move of a running VM is killed at each of its stages: it runs on exactly one of the two hosts then.
+# shellcheck disable=SC2154,SC2016 # bats sets them; single quotes are expanded inside
+
+load ../host/lib
+load ../host/survive
+load ../host/hosts
+load ../host/moves
+
+setup_file() {
+	need tool qemu-system-x86_64
+	hosts_up
+	need template busybox
+	need template debian-13-kernel
+	survive_program
+	CT_ADDRESS=10.157.0.111
+	export SURVIVE CT_ADDRESS
+	lodge create 101 --vm --template busybox --ip $CT_ADDRESS/16 --memory 128M --disk 256M 2>/dev/null
+	lodge start 101 2>/dev/null
+	put_survive 101
+	in_ct 101 sh -c 'n=0; while sleep 0.02; do n=$((n + 1)); echo $n >/count; done >/dev/null 2>&1 </dev/null &'
+	serve
+}
+teardown_file() {
+	clients_kill
+	hosts_down
+}
+
+setup() { find_it; }
+teardown() { hosts_tell_more; }
+
+# The QEMU of the host that is used, and its shim; also of one that is only coming in.
+qemu() {
+	local dir
+	for dir in /proc/[0-9]*; do
+		[[ $(readlink "$dir/exe") == *qemu-system* ]] && grep -qF "$LG_CGROUP/101" "$dir/cgroup" && echo "${dir#/proc/}"
+	done 2>/dev/null || :
+}
+
+shim() {
+	local pid
+	pid=$(qemu)
+	[ -z "$pid" ] || awk '/^PPid/ { print $2 }' "/proc/$pid/status"
+}
+
+# pid_of_more WHO OTHER-HOST
+pid_of_more() {
+	case $1 in
+	qemu) qemu ;;
+	shim) shim ;;
+	there-qemu) on "$2" qemu ;;
+	there-shim) on "$2" shim ;;
+	esac
+}
+
+@test "the client is served" {
+	sleep 0.5
+	LG_STATE_A=$BATS_FILE_TMPDIR/A
+	client_goes_on
+}
+
+@test "preflight" { stage preflight $ALL; }
+@test "prepare" { stage prepare $ALL; }
+@test "files" { stage files $ALL; }
+@test "stream" { stage stream $ALL there-qemu there-shim; }
+@test "last files" { stage last-files $ALL there-qemu there-shim; }
+@test "memory" { stage memory $ALL there-qemu there-shim; }
+@test "restore" { stage restore $ALL there-qemu there-shim; }
+@test "commit" { stage commit $ALL there-qemu there-shim; }
+@test "go" { stage go $ALL qemu shim there-qemu there-shim; }
+@test "after go" { stage after-go $ALL qemu shim; }
+
+@test "no room for its memory there" { full checkpoint 100k 1000; }
+@test "no room there to write down that it is there" { full moved 4k 1; }
+
+@test "the client has lost nothing" {
+	LG_STATE=$BATS_FILE_TMPDIR/A client_was_fine tcp
+}
