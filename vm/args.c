@@ -106,6 +106,17 @@ static void add_machine(struct lg_vm_args *a, const struct lg_vm_spec *spec)
 	add(a, "%s", spec->kvm ? "kvm" : "tcg,thread=multi");
 }
 
+/*
+ * Before 9.0 an emulating QEMU forgets that memory is written to while it is copied, where it looks at 64 pages at once; a guest that
+ * moves breaks then. It looks at each page of a memory that is no multiple of those. The size is rounded up to 8 KiB by QEMU.
+ */
+#define TCG_MORE 8192u
+
+uint64_t lg_vm_ram(const struct lg_vm_spec *spec)
+{
+	return spec->kvm ? spec->memory : spec->memory + TCG_MORE;
+}
+
 static void add_processors(struct lg_vm_args *a, const struct lg_vm_spec *spec, const struct preset *p)
 {
 	add(a, "-cpu");
@@ -113,7 +124,7 @@ static void add_processors(struct lg_vm_args *a, const struct lg_vm_spec *spec, 
 	add(a, "-smp");
 	add(a, "%" PRIu64, spec->vcpus);
 	add(a, "-m");
-	add(a, "%" PRIu64 "K", spec->memory / 1024);
+	add(a, "%" PRIu64 "K", lg_vm_ram(spec) / 1024);
 	add(a, "-rtc");
 	add(a, "%s", p->rtc);
 }

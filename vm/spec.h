@@ -40,6 +40,9 @@ int lg_vm_spec_parse(struct lg_msg *m, struct lg_vm_spec *ret, struct lg_err *er
 /** lg_vm_spec_close() - its descriptors. */
 void lg_vm_spec_close(struct lg_vm_spec *spec);
 
+/** lg_vm_ram() - bytes of memory that QEMU makes for it: spec->memory, and a little more where it is emulated. */
+uint64_t lg_vm_ram(const struct lg_vm_spec *spec);
+
 /* Where QEMU finds what, as numbers of its descriptors; -1: none. */
 struct lg_vm_places {
 	int qmp, console, agent, tap, kernel, initrd;

@@ -230,7 +230,7 @@ static void on_balloon(void *arg, const json_t *ret, const struct lg_err *err)
 	if (is_over(w, ret, err))
 		return;
 	w->balloon = (uint64_t)lg_json_int(ret, "actual", 0);
-	w->ram = ram_resident(vm.pid, vm.spec.memory);
+	w->ram = ram_resident(vm.pid, lg_vm_ram(&vm.spec));
 	if (w->balloon == w->target)
 		tell(w, NULL, NULL);
 	set_tick();
@@ -299,7 +299,7 @@ static void on_usage(void *arg, const json_t *ret, const struct lg_err *err)
 	if (is_over(w, ret, err))
 		return;
 	w->balloon = (uint64_t)lg_json_int(ret, "actual", 0);
-	w->ram = ram_resident(vm.pid, vm.spec.memory);
+	w->ram = ram_resident(vm.pid, lg_vm_ram(&vm.spec));
 	if (agent_here())
 		ask_agent(w);
 	else

@@ -18,7 +18,7 @@ static const struct {
 	const char *has[8], *lacks[4];
 } lines[] = {
 	{ "accel=tcg machine=microvm guest=1 disk=base_raw_ro disk=layer_raw_rw mac=02:00:00:00:00:01 append=more=1",
-	  { "-machine microvm,acpi=on,isa-serial=on,rtc=on,pit=on,pic=on", "-cpu max -smp 2 -m 262144K",
+	  { "-machine microvm,acpi=on,isa-serial=on,rtc=on,pit=on,pic=on", "-cpu max -smp 2 -m 262152K",
 	    "-append more=1 -chardev", 
 	    "-add-fd fd=9,set=9 -blockdev driver=file,filename=/dev/fdset/9,node-name=base,read-only=on",
 	    "-device virtio-blk-device,drive=layer,id=disk-layer,serial=layer", "-netdev tap,id=net,fd=6",
