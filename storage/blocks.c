@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
 
 #define MAGIC UINT64_C(0x31736b6c62656701)
 #define LAST UINT64_MAX
+#define TICK_NS 100000000	/* far more than one */
 #define SUM 16u		/* bytes of a block's digest in the book; none of an empty one */
 
 struct head {
@@ -27,6 +29,7 @@ struct record {
 struct lg_blocks {
 	uint64_t n;
 	uint8_t (*sums)[SUM];
+	struct timespec written, began;	/* the file's times of the last pass, and its own; none: 0 */
 };
 
 struct sender {
@@ -156,6 +159,21 @@ static int pass_all(struct sender *s)
 	return r;
 }
 
+static int64_t ns_of(const struct timespec *t)
+{
+	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
+/*
+ * Has nobody written to it since the last pass began? A file's times go by a clock that is behind by as much as a tick: what was
+ * written shortly before may have been written shortly after as well.
+ */
+static bool is_as_it_was(const struct lg_blocks *book, const struct stat *st)
+{
+	return ns_of(&book->began) && ns_of(&st->st_mtim) == ns_of(&book->written) &&
+	       ns_of(&st->st_mtim) + TICK_NS < ns_of(&book->began);
+}
+
 static int size_book(struct sender *s)
 {
 	uint64_t n = (s->size + LG_BLOCK - 1) / LG_BLOCK;
@@ -170,7 +188,7 @@ static int size_book(struct sender *s)
 	return 0;
 }
 
-static int send_pass(struct sender *s, bool first)
+static int send_pass(struct sender *s, bool first, bool nothing)
 {
 	struct head head = { htole64(MAGIC), htole64(s->size), htole64(first) };
 	uint8_t digest[SHA256_DIGEST_SIZE];
@@ -178,7 +196,7 @@ static int send_pass(struct sender *s, bool first)
 
 	sha256_init(&s->sum);
 	r = say(s, &head, sizeof(head));
-	if (r == 0)
+	if (r == 0 && !nothing)
 		r = pass_all(s);
 	if (r == 0)
 		r = say_block(s, LAST, 0);
@@ -191,7 +209,8 @@ static int send_pass(struct sender *s, bool first)
 int lg_blocks_send(int file, struct lg_blocks **book, int out, uint64_t *ret_bytes, struct lg_err *err)
 {
 	lg_autofree struct sender *s = calloc(1, sizeof(*s));
-	bool first = !*book;
+	bool first = !*book, nothing;
+	struct timespec now;
 	struct stat st;
 	int r;
 
@@ -199,15 +218,19 @@ int lg_blocks_send(int file, struct lg_blocks **book, int out, uint64_t *ret_byt
 		*book = calloc(1, sizeof(**book));
 	if (!s || !*book)
 		return lg_fail(err, -ENOMEM, "send its disk");
+	clock_gettime(CLOCK_REALTIME, &now);
 	if (fstat(file, &st) < 0)
 		return lg_fail(err, -errno, "look at its disk");
 	s->file = file;
 	s->out = out;
 	s->size = (uint64_t)st.st_size;
 	s->book = *book;
+	nothing = !first && is_as_it_was(*book, &st);
 	r = size_book(s);
 	if (r == 0)
-		r = send_pass(s, first);
+		r = send_pass(s, first, nothing);
+	(*book)->began = now;
+	(*book)->written = st.st_mtim;
 	*ret_bytes = s->bytes;
 	return r < 0 ? lg_fail(err, r, "send its disk") : 0;
 }

@@ -7,7 +7,8 @@
  * one those that are not as the book says. The last is sent while nothing writes to it. Sending and receiving block, on any
  * descriptor that can be written or read.
  *
- * The book has a digest of every block, so that a pass reads the whole file and sends little. The stream is a head (what it is, size
+ * The book has a digest of every block, so that a pass reads the whole file and sends little; a file that nobody has written to since
+ * the last pass is not read again. The stream is a head (what it is, size
  * of the file, whether it is the first), records (number of the block, bytes, of which none means that it is empty) and a digest of
  * all that.
  */

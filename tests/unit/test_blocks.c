@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -113,6 +114,38 @@ START_TEST(passes_bring_what_has_changed)
 }
 END_TEST
 
+static void written_at(time_t sec)
+{
+	const struct timespec times[2] = { { .tv_sec = sec }, { .tv_sec = sec } };
+
+	ck_assert_int_eq(futimens(here, times), 0);
+}
+
+START_TEST(what_nobody_has_written_to_is_not_read_again)
+{
+	time_t now = time(NULL);
+
+	put(0, LG_BLOCK, 'a');
+	written_at(now - 100);
+	ck_assert_uint_eq(pass(), LG_BLOCK);
+	ck_assert_int_eq(arrive(DISK), 0);
+	/* The only sign of it is the file's time. */
+	put(0, 1, 'x');
+	written_at(now - 100);
+	ck_assert_uint_eq(pass(), 0);
+	ck_assert_int_eq(arrive(DISK), 0);
+	written_at(now - 50);
+	ck_assert_uint_eq(pass(), LG_BLOCK);
+	ck_assert_int_eq(arrive(DISK), 0);
+	same();
+	/* So shortly before a pass that more may have been written in the same tick. */
+	put(0, 1, 'y');
+	ck_assert_uint_eq(pass(), LG_BLOCK);
+	put(0, 1, 'z');
+	ck_assert_uint_eq(pass(), LG_BLOCK);
+}
+END_TEST
+
 START_TEST(what_was_discarded_is_empty_there)
 {
 	struct stat st;
@@ -195,6 +228,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, passes_bring_what_has_changed);
+	tcase_add_test(tc, what_nobody_has_written_to_is_not_read_again);
 	tcase_add_test(tc, what_was_discarded_is_empty_there);
 	tcase_add_test(tc, a_disk_that_grew_arrives_whole);
 	tcase_add_test(tc, no_stream_is_refused);
