@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Each participant of the move of a running VM is killed at each of its stages: it runs on exactly one of the two hosts then.
-# shellcheck disable=SC2154,SC2016 # bats sets them; single quotes are expanded inside
+# shellcheck disable=SC2154,SC2016,SC2086 # bats sets them; single quotes are expanded inside, names split
 
 load ../host/lib
 load ../host/survive

@@ -6,7 +6,7 @@
 #
 # Where it is when a test begins, it moves from. A file that has more participants than these defines pid_of_more.
 
-# shellcheck disable=SC2154,SC2016 # bats sets them; single quotes are expanded inside
+# shellcheck disable=SC2154,SC2016,SC2034,SC2086 # bats sets them, files use them; single quotes are expanded inside, options split
 
 # A server in it, and a client that sends and receives all the time.
 serve() {
