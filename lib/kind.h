@@ -22,7 +22,7 @@
  * What a VM's cgroup may hold beyond the guest's memory: QEMU itself, its threads' stacks, the code that it translates where there
  * is no KVM, and the kernel's page tables for the guest.
  */
-#define LG_VM_OVERHEAD (UINT64_C(192) << 20)
+#define LG_VM_OVERHEAD (UINT64_C(256) << 20)
 #define LG_VM_OVERHEAD_SHARE 32u	/* and one of so many bytes of the guest's memory */
 
 /* Threads of QEMU: its processors, one for each request to a disk that waits, and a few more. */

@@ -88,6 +88,8 @@ static bool has_role(const struct lg_vm_spec *spec, const char *role)
 	return false;
 }
 
+#define TCG_CODE_MIB "96"
+
 static void add_machine(struct lg_vm_args *a, const struct lg_vm_spec *spec)
 {
 	add(a, "-machine");
@@ -103,7 +105,8 @@ static void add_machine(struct lg_vm_args *a, const struct lg_vm_spec *spec)
 		    has_role(spec, "vars") ? ",pflash1=vars" : "",
 		    spec->guest || spec->vnc ? "" : ",graphics=off" /* what boots it speaks on the serial port */);
 	add(a, "-accel");
-	add(a, "%s", spec->kvm ? "kvm" : "tcg,thread=multi");
+	/* Of translated code as much as its cgroup has room for (LG_VM_OVERHEAD): by itself QEMU takes a gigabyte for a busy guest. */
+	add(a, "%s", spec->kvm ? "kvm" : "tcg,thread=multi,tb-size=" TCG_CODE_MIB);
 }
 
 /*

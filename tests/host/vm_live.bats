@@ -81,7 +81,7 @@ moves() {
 @test "a Debian with its services moves under load, and back" {
 	local dir boot
 	need template debian-13
-	lodge create 102 --vm --template debian-13 --memory 512M --cpus 2 --disk 2G --ip auto 2>/dev/null
+	lodge create 102 --vm --template debian-13 --memory 512M --cpus 2 --disk 2G --ip 10.157.0.99/16 2>/dev/null
 	lodge start --wait 102 2>/dev/null
 	boot=$(in_ct 102 cat /proc/sys/kernel/random/boot_id)
 	put_helper 102 talk
