@@ -20,6 +20,7 @@
 #include "ct/stream.h"
 #include "ct/trace.h"
 #include "lib/cleanup.h"
+#include "lib/exit.h"
 
 static void on_control(struct lg_source *s, uint32_t events);
 
@@ -160,6 +161,9 @@ static int begin(struct session *s, struct lg_msg *m, struct lg_err *err)
 
 	if (vm.phase != PHASE_RUNNING)
 		return lg_refuse(err, -ESRCH, 0, "the container is not running");
+	if (vm.quiet)
+		return lg_refuse(err, -EBUSY, LG_EXIT_LOCKED, "its memory is being written, as it is suspended or moves: try again when "
+				 "that is over");
 	if (!agent_here())
 		return lg_refuse(err, -ENOTCONN, 0, "there is no agent of lodge in this machine, which executes commands");
 	if (vm.nsessions >= LG_AGENT_SESSIONS)

@@ -112,3 +112,18 @@ disk_is_whole() {
 	e2fsck -fn "$copy" >"$BATS_TEST_TMPDIR/fsck" 2>&1 || fail "$(cat "$BATS_TEST_TMPDIR/fsck")"
 	rm -f "$copy"
 }
+
+@test "while its memory is copied there is no session, and that is said" {
+	local here=$LG_HOST mover
+	hold "$here" last-files
+	move 101 --live >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	mover=$!
+	wait_for 60 is_held "$here" last-files || fail "$(cat "$BATS_TEST_TMPDIR/out")"
+	refused 9 'its memory is being written' in_ct 101 true
+	refused 9 'another operation|busy|locked|moving' lodge suspend 101
+	let_go "$here" last-files
+	ended "$mover"
+	is "$ENDED" 0 "the move: $(cat "$BATS_TEST_TMPDIR/out")"
+	use_host "$(other "$here")"
+	is "$(in_ct 101 echo again)" again "a session there"
+}
