@@ -268,10 +268,6 @@ int lg_vm_args_make(const struct lg_vm_spec *spec, const struct lg_vm_places *at
 	add_processors(ret, spec, p);
 	add_screen(ret, spec);
 	add_kernel(ret, spec, at);
-	if (spec->firmware_file) {
-		add(ret, "-bios");
-		add(ret, "%s", spec->firmware_file);
-	}
 	add_sockets(ret, spec, at);
 	for (unsigned int i = 0; i < spec->ndisks; i++)
 		add_disk(ret, spec, &spec->disks[i], at->disks[i], p);

@@ -94,13 +94,13 @@ static int put_folder(const char *name, struct lg_err *err)
 	return bind_read_only(path, name, 0, err);
 }
 
-/* A file that is in none of those folders. */
-static int put_file(const char *path, struct lg_err *err)
+/* One that is in none of those folders. */
+static int put_program(const char *path, struct lg_err *err)
 {
 	char own[PATH_MAX];
 	int fd;
 
-	if (!path || access(path + 1, F_OK) == 0)
+	if (access(path + 1, F_OK) == 0)
 		return 0;
 	if (snprintf(own, sizeof(own), "%s", path + 1) >= (int)sizeof(own))
 		return lg_fail(err, -ENAMETOOLONG, "'%s'", path);
@@ -147,9 +147,7 @@ static int fill_root(const struct lg_sandbox *box, struct lg_err *err)
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(read_only); i++)
 		r = put_folder(read_only[i], err);
 	if (r == 0)
-		r = put_file(box->argv[0], err);
-	if (r == 0)
-		r = put_file(box->file, err);
+		r = put_program(box->argv[0], err);
 	return r == 0 ? put_proc(err) : r;
 }
 

@@ -25,7 +25,6 @@ struct lg_sandbox {
 	uint32_t id;		/* user and group on the host */
 	const char *scratch;	/* an existing empty folder: its root is mounted there, in its own mount namespace */
 	char *const *argv;	/* argv[0] is the program's path */
-	const char *file;	/* one more that it reads by path; NULL: none */
 	const int *fds;		/* become 0, 1, 2, ... */
 	unsigned int nfds;
 	int cgroup_fd;		/* of cgroup2: it is born there; -1: in the caller's */

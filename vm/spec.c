@@ -24,8 +24,6 @@ static const struct {
 	{ "qemu",	   offsetof(struct lg_vm_spec, qemu),	       true },
 	{ "append",	   offsetof(struct lg_vm_spec, append),	       false },
 	{ "mac",	   offsetof(struct lg_vm_spec, mac),	       false },
-	{ "firmware",	   offsetof(struct lg_vm_spec, firmware),      false },
-	{ "firmware_file", offsetof(struct lg_vm_spec, firmware_file), false },
 	{ "preset",	   offsetof(struct lg_vm_spec, preset),	       false },
 	{ "vnc",	   offsetof(struct lg_vm_spec, vnc),	       false },
 	{ "qemu_version",  offsetof(struct lg_vm_spec, qemu_version),  false },
@@ -167,10 +165,8 @@ int lg_vm_spec_parse(struct lg_msg *m, struct lg_vm_spec *ret, struct lg_err *er
 		r = parse_disks(m, ret, err);
 	if (r == 0 && ret->mac && !is_mac(ret->mac))
 		r = bad(err, "mac");
-	if (r == 0 && ret->microvm && (!ret->guest || ret->firmware_file))
+	if (r == 0 && ret->microvm && !ret->guest)
 		r = lg_refuse(err, -EINVAL, 0, "a microvm machine boots a template's kernel and nothing else");
-	if (r == 0 && ret->firmware_file && strchr(ret->firmware_file, ','))
-		r = bad(err, "firmware_file");
 	return r < 0 ? r : take_fds(m, ret, err);
 }
 

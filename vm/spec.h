@@ -27,7 +27,7 @@ struct lg_vm_spec {
 	uint32_t ctid, id_base;
 	uint64_t memory, vcpus, watchdog_s;
 	const char *socket, *exit_file, *console_log, *scratch, *qemu;
-	const char *append, *mac, *firmware, *firmware_file, *preset, *vnc, *qemu_version, *genid;
+	const char *append, *mac, *preset, *vnc, *qemu_version, *genid;
 	bool kvm, microvm, guest, incoming;
 	int cgroup_fd, kernel_fd, initrd_fd, tap_fd, incoming_fd;
 	struct lg_vm_disk disks[LG_VM_DISKS];

@@ -59,7 +59,6 @@ enum lg_vm_proto {
  *	mac		of the network card; absent: none
  *	disk*		"ROLE FORMAT ro|rw": ROLE base, layer, modules (guest), disk, cdrom, and of UEFI code, vars
  *			(others); FORMAT raw, qcow2, vmdk, vhdx
- *	firmware	bios or uefi (q35 without direct boot); path of its image: firmware_file
  *	preset		of the guest's system: linux, windows, freebsd, other
  *	vnc		path of a socket for its screen; absent: no screen
  *	fds, in this order: QEMU's cgroup2 directory; with "guest": the kernel, the initrd; one for each disk; with "mac": the tap;

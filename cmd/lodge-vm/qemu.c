@@ -240,7 +240,6 @@ static int launch(const struct lg_vm_args *args, const int *fds, unsigned int nf
 		.id = vm.spec.id_base,
 		.scratch = vm.spec.scratch,
 		.argv = args->argv,
-		.file = vm.spec.firmware_file,
 		.fds = fds,
 		.nfds = nfds,
 		.cgroup_fd = vm.spec.cgroup_fd,

@@ -32,8 +32,8 @@ static const struct {
 	  { "-machine q35", "-device virtio-blk-pci,drive=base", "mac=02:00:00:00:00:01,romfile=", "-device pvpanic",
 	    "-device vmgenid,guid=00000000-", "-incoming defer", "-display none" },
 	  { "tsc_early_khz", "pit=", "microvm" } },
-	{ "accel=tcg machine=q35 disk=disk_qcow2_rw disk=cdrom_raw_ro firmware=uefi firmware_file=/usr/share/ovmf/OVMF.fd",
-	  { "-bios /usr/share/ovmf/OVMF.fd", "node-name=disk-file,read-only=off",
+	{ "accel=tcg machine=q35 disk=disk_qcow2_rw disk=cdrom_raw_ro",
+	  { "node-name=disk-file,read-only=off",
 	    "driver=qcow2,file=disk-file,node-name=disk,read-only=off", "ide-cd,drive=cdrom,id=disk-cdrom,bootindex=1",
 	    "virtio-blk-pci,drive=disk,id=disk-disk,serial=disk,werror=report,rerror=report,bootindex=0" },
 	  { "-kernel", "io.lodge.agent", "-append" } },
@@ -133,7 +133,6 @@ static const struct {
 	{ "accel=tcg machine=q35 disk=a,b_raw_rw", "'disk'" },
 	{ "accel=tcg machine=q35 disk=a_vdi_rw", "'disk'" },
 	{ "accel=tcg machine=q35 disk=a_raw_wr", "'disk'" },
-	{ "accel=tcg machine=q35 firmware_file=/a,b", "'firmware_file'" },
 	{ "accel=tcg machine=q35 disk=a_raw_ro disk=b_raw_ro disk=c_raw_ro disk=d_raw_ro disk=e_raw_ro disk=f_raw_ro "
 	  "disk=g_raw_ro disk=h_raw_ro disk=i_raw_ro", "too many 'disk'" },
 };
