@@ -65,6 +65,16 @@ static int make_image(const struct lg_template *t, int dir, const char *folder, 
 	return r;
 }
 
+/* Another one may have been faster, or has come from another host: that stays, as a machine may run on it. */
+static int keep(int dir, const char *name, const char *final, struct lg_err *err)
+{
+	int r = lg_vm_cache_place(dir, name, final);
+
+	if (r == -EEXIST)
+		r = unlinkat(dir, name, 0) < 0 ? -errno : 0;
+	return r < 0 ? lg_fail(err, r, "rename '%s'", name) : 0;
+}
+
 int lg_vm_base_make(const char *var, const struct lg_template *t, void (*progress)(const char *line, void *arg), void *arg,
 		    struct lg_err *err)
 {
@@ -86,8 +96,8 @@ int lg_vm_base_make(const char *var, const struct lg_template *t, void (*progres
 	unlinkat(dir, name, 0);
 	r = make_image(t, dir, folder, name, err);
 	lg_vm_base_path(var, t, path);
-	if (r == 0 && renameat(dir, name, AT_FDCWD, path) < 0)
-		r = lg_fail(err, -errno, "rename '%s'", name);
+	if (r == 0)
+		r = keep(dir, name, strrchr(path, '/') + 1, err);
 	if (r == 0 && fsync(dir) < 0)
 		r = lg_fail(err, -errno, "sync '%s'", folder);
 	if (r < 0)

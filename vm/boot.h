@@ -12,6 +12,8 @@
  *		modules.img		what is in /lib/modules/VERSION, as a read-only file system
  *		of, version		texts: digest of the kernel template; its VERSION
  *
+ * Beside them may be other makings of the same, which came with machines from other hosts (vm/transfer.h).
+ *
  * A kernel template is one whose manifest has KERNEL_FOR="OS VERSION" (a recipe like any other; its rootfs holds /boot and
  * /lib/modules). Making takes seconds and belongs into the worker; each thing is made under a name beside its own and renamed.
  */
@@ -73,7 +75,10 @@ int lg_vm_cmdline(const char *accel, const char *machine, unsigned int vcpus, ch
 /** lg_vm_tsc_khz() - how fast this host's time stamp counter is. */
 uint64_t lg_vm_tsc_khz(void);
 
-/** lg_vm_cache_clean() - remove what belongs to no template any more, and what a killed making left. */
-int lg_vm_cache_clean(const char *var, struct lg_err *err);
+/**
+ * lg_vm_cache_clean() - remove what belongs to no template any more and is not in use, and what a killed making left
+ * @used:	lg_erofs_identity() of the disks that machines here run on, or will go on with, a line each
+ */
+int lg_vm_cache_clean(const char *var, const char *used, struct lg_err *err);
 
 #endif

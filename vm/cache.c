@@ -32,6 +32,14 @@ int lg_vm_cache_lock(int fd)
 	return flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
 }
 
+int lg_vm_cache_place(int dir, const char *name, const char *final)
+{
+	if (linkat(dir, name, dir, final, 0) < 0)
+		return -errno;
+	unlinkat(dir, name, 0);
+	return 0;
+}
+
 /* ---- a read-only file system ---- */
 
 static const char *find_mkfs(void)
@@ -160,92 +168,4 @@ int lg_vm_file_digest(const char *path, char ret[LG_VM_DIGEST], struct lg_err *e
 	}
 	memcpy(ret, known.digest, LG_VM_DIGEST);
 	return 0;
-}
-
-/* ---- cleaning ---- */
-
-/* Digests of what is in the store. */
-struct wanted {
-	char (*list)[LG_VM_DIGEST];
-	size_t n;
-};
-
-static int add_wanted(const struct lg_template *t, void *arg)
-{
-	struct wanted *w = arg;
-	void *bigger = realloc(w->list, (w->n + 1) * sizeof(*w->list));
-	const char *hex = strchr(t->digest, ':');
-
-	if (!bigger)
-		return -ENOMEM;
-	w->list = bigger;
-	snprintf(w->list[w->n++], LG_VM_DIGEST, "%.64s", hex ? hex + 1 : t->digest);
-	return 0;
-}
-
-static bool is_wanted(const struct wanted *w, const char *digest, size_t len)
-{
-	for (size_t i = 0; i < w->n; i++)
-		if (strlen(w->list[i]) == len && strncmp(w->list[i], digest, len) == 0)
-			return true;
-	return false;
-}
-
-/* The folder's name is of the kernel's and the agent's digests; which kernel's it is stands in it. */
-static bool kernel_is_wanted(const struct wanted *w, int dir, const char *name)
-{
-	lg_autofree char *text = NULL;
-	char path[300];
-
-	snprintf(path, sizeof(path), "%s/of", name);
-	if (lg_file_read(dir, path, 256, &text, NULL, NULL) < 0)
-		return false;
-	return is_wanted(w, text, strcspn(text, "\n"));
-}
-
-static bool is_being_made(int dir, const char *name)
-{
-	lg_autoclose int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-
-	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
-}
-
-static bool stays(const struct wanted *w, int dir, const char *name, bool kernels)
-{
-	if (name[0] == '.')
-		return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || is_being_made(dir, name);
-	return kernels ? kernel_is_wanted(w, dir, name) : is_wanted(w, name, strcspn(name, "."));
-}
-
-static int clean_folder(const char *var, const char *part, const struct wanted *w, bool kernels, struct lg_err *err)
-{
-	char path[LG_STORE_PATH];
-	lg_autodir DIR *dir = NULL;
-	struct dirent *e;
-	int first = 0, r = lg_store_path(path, err, "%s/vm/%s", var, part);
-
-	if (r < 0)
-		return r;
-	dir = opendir(path);
-	if (!dir)
-		return errno == ENOENT ? 0 : lg_fail(err, -errno, "read '%s'", path);
-	while ((e = readdir(dir)))
-		if (!stays(w, dirfd(dir), e->d_name, kernels)) {
-			r = lg_remove_tree(dirfd(dir), e->d_name, first ? NULL : err);
-			first = first ? first : r;
-		}
-	return first;
-}
-
-int lg_vm_cache_clean(const char *var, struct lg_err *err)
-{
-	struct wanted w = { 0 };
-	int r = lg_template_each(var, add_wanted, &w, err);
-
-	if (r == 0)
-		r = clean_folder(var, "base", &w, false, err);
-	if (r == 0)
-		r = clean_folder(var, "kernel", &w, true, err);
-	free(w.list);
-	return r;
 }

@@ -4,12 +4,14 @@
 
 /* What the files of vm/boot.h share. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/err.h"
 #include "vm/boot.h"
 
 #define LG_VM_DIGEST 65u	/* 64 digits and NUL */
+#define LG_VM_VERSION_MAX 64u	/* of a kernel's version as text */
 
 /**
  * lg_vm_cache_new() - a name for something that is being made in the folder @dir: ".DIGEST.PID.new"
@@ -19,6 +21,21 @@ void lg_vm_cache_new(const char *digest, char ret[LG_VM_DIGEST + 24]);
 
 /** lg_vm_cache_lock() - flock @fd, so that it is not taken for a killed maker's. Return: 0, negative errno. */
 int lg_vm_cache_lock(int fd);
+
+/**
+ * lg_vm_cache_place() - what was made as the file @name of @dir gets the name @final, and never takes the place of another one
+ * Return: 0; -EEXIST, and @name is still there; negative errno.
+ */
+int lg_vm_cache_place(int dir, const char *name, const char *final);
+
+/** lg_vm_cache_identity() - lg_erofs_identity() of an entry of the folder (path) VAR/vm/base, or VAR/vm/kernel (@kernel) */
+int lg_vm_cache_identity(const char *folder, const char *name, bool kernel, char ret[33]);
+
+/** lg_vm_kernel_describe() - the files in @folder, which are there; its template's name stays. -ENOENT: it has no version. */
+int lg_vm_kernel_describe(const char *folder, struct lg_vm_kernel *ret, struct lg_err *err);
+
+/** lg_vm_part_where() - the path of the base disk, or the kernel's folder, that is of the making @id. As lg_vm_base_find(). */
+int lg_vm_part_where(const char *var, bool kernel, const char *id, char ret[LG_VM_PATH], struct lg_err *err);
 
 /** lg_vm_erofs() - make @image, a read-only file system of what @folder holds. -ENOENT: no mkfs.erofs; -EIO; -ENOSPC. */
 int lg_vm_erofs(const char *folder, const char *image, struct lg_err *err);

@@ -95,8 +95,7 @@ static int name_it(const struct lg_template *kernel, const char *agent, char ret
 	return 0;
 }
 
-static int fill(const char *folder, const struct lg_template *kernel, const char *version, struct lg_vm_kernel *ret,
-		struct lg_err *err)
+int lg_vm_kernel_describe(const char *folder, struct lg_vm_kernel *ret, struct lg_err *err)
 {
 	const struct {
 		const char *name;
@@ -104,32 +103,38 @@ static int fill(const char *folder, const struct lg_template *kernel, const char
 	} files[] = {
 		{ "vmlinux", ret->vmlinux }, { "initrd", ret->initrd }, { "modules.img", ret->modules },
 	};
+	lg_autofree char *version = NULL;
+	char path[LG_STORE_PATH];
+	int r = lg_store_path(path, err, "%s/version", folder);
 
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+	if (r == 0)
+		r = lg_file_read(AT_FDCWD, path, 2 * LG_VM_VERSION_MAX, &version, NULL, err);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(files); i++)
 		if (snprintf(files[i].path, LG_VM_PATH, "%s/%s", folder, files[i].name) >= (int)LG_VM_PATH)
-			return lg_fail(err, -ENAMETOOLONG, "path '%.80s...'", folder);
-	snprintf(ret->template, sizeof(ret->template), "%s", kernel->name);
-	snprintf(ret->version, sizeof(ret->version), "%.64s", version);
-	return 0;
+			r = lg_fail(err, -ENAMETOOLONG, "path '%.80s...'", folder);
+	if (r == 0)
+		snprintf(ret->version, sizeof(ret->version), "%.*s", (int)strcspn(version, "\n"), version);
+	return r;
 }
 
 int lg_vm_kernel_find(const char *var, const struct lg_template *kernel, const char *agent, struct lg_vm_kernel *ret,
 		      struct lg_err *err)
 {
-	lg_autofree char *version = NULL;
-	char name[LG_VM_DIGEST], folder[LG_STORE_PATH], path[LG_STORE_PATH + 16];
+	char name[LG_VM_DIGEST], folder[LG_STORE_PATH];
+	struct lg_err why = { 0 };
 	int r = name_it(kernel, agent, name, err);
 
 	if (r == 0)
 		r = lg_store_path(folder, err, "%s/vm/kernel/%s", var, name);
 	if (r < 0)
 		return r;
-	snprintf(path, sizeof(path), "%s/version", folder);
-	r = lg_file_read(AT_FDCWD, path, 128, &version, NULL, NULL);
-	if (r < 0)
+	r = lg_vm_kernel_describe(folder, ret, &why);
+	if (r == -ENOENT)
 		return lg_refuse(err, r, 0, "nothing was made of the kernel '%s' yet", kernel->name);
-	version[strcspn(version, "\n")] = '\0';
-	return fill(folder, kernel, version, ret, err);
+	if (r < 0 && err)
+		*err = why;
+	snprintf(ret->template, sizeof(ret->template), "%s", kernel->name);
+	return r;
 }
 
 /* ---- making ---- */

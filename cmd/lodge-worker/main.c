@@ -191,9 +191,18 @@ static int vm_kernel(const struct job *job, struct lg_err *err)
 	return r < 0 ? r : lg_vm_kernel_make(job->var, &t, job->file, print_progress, NULL, err);
 }
 
+/* 33 bytes for each disk that is in use. */
+#define USED_MAX (1u << 20)
+
 static int vm_clean(const struct job *job, struct lg_err *err)
 {
-	return lg_vm_cache_clean(job->var, err);
+	lg_autofree char *used = calloc(1, USED_MAX);
+
+	if (!used)
+		return lg_fail(err, -ENOMEM, "clean what VMs boot from");
+	if (fread(used, 1, USED_MAX - 1, stdin) == USED_MAX - 1)
+		return lg_refuse(err, -E2BIG, 0, "more disks are in use than can be told");
+	return lg_vm_cache_clean(job->var, used, err);
 }
 
 /* Everything in the folder that is descriptor 3, and itself, is on the disk behind this. */
@@ -233,7 +242,7 @@ static const struct verb verbs[] = {
 	{ "open-lxcfs", "--var VAR DIR", false, true, open_lxcfs },
 	{ "vm-base", "--var VAR TEMPLATE", false, true, vm_base },
 	{ "vm-kernel", "--var VAR --file AGENT TEMPLATE", false, true, vm_kernel },
-	{ "vm-clean", "--var VAR", false, false, vm_clean },
+	{ "vm-clean", "--var VAR <IDENTITIES", false, false, vm_clean },
 	{ "sync-folder", "--var VAR 3<FOLDER", false, false, sync_folder },
 	{ "vm-disk", "--var VAR --ctid ID --base ID --file SCRATCH <IMAGE", false, false, vm_disk },
 	{ "facts", "--var VAR --criu PATH|--no-criu WHY [--lxcfs] [--ctid ID]", false, false, facts },

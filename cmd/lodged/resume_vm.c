@@ -2,7 +2,8 @@
 
 /*
  * What state.json has of a VM, and its start out of it. The machine is the one of then, whatever the conf file says now: memory,
- * processors, the files that it booted from. What lodged applies from outside (limits, disk, link) is as the conf file has it.
+ * processors, the files that it booted from, which are found by what they are (vm/transfer.h): the state may have come from elsewhere,
+ * and so may they. What lodged applies from outside (limits, disk, link) is as the conf file has it.
  */
 
 #include <errno.h>
@@ -56,7 +57,7 @@ json_t *vm_move_json(const struct instance *ct)
 	return vm ? vm : json_null();
 }
 
-static int check_accel(const json_t *vm, struct lg_err *err)
+int vm_accel_check(const json_t *vm, struct lg_err *err)
 {
 	const char *then = lg_json_str(vm, "cpu"), *why;
 	char now[80];
@@ -64,10 +65,10 @@ static int check_accel(const json_t *vm, struct lg_err *err)
 	if (!lg_json_bool(vm, "kvm", false))
 		return 0;	/* emulated it can be everywhere */
 	if (!lg_kvm_usable(&why))
-		return lg_refuse(err, -EINVAL, 0, "it was suspended under KVM, which cannot be used here: %s", why);
+		return lg_refuse(err, -EINVAL, 0, "it ran under KVM, which cannot be used here: %s", why);
 	host_cpu(now);
 	return then && strcmp(then, now) != 0 ?
-		       lg_refuse(err, -EINVAL, 0, "it was suspended on a processor of another kind: %.79s", then) : 0;
+		       lg_refuse(err, -EINVAL, 0, "it ran on a processor of another kind: %.79s", then) : 0;
 }
 
 int vm_resume_check(const struct instance *ct, const json_t *state, struct lg_err *err)
@@ -85,9 +86,9 @@ int vm_resume_check(const struct instance *ct, const json_t *state, struct lg_er
 	if (then.vm_run.memory == 0 || then.vm_run.vcpus == 0 || !then.vm_run.machine[0])
 		r = lg_refuse(err, -EPROTO, 0, "its checkpoint does not say what machine it was");
 	else
-		r = check_accel(vm, err);
+		r = vm_accel_check(vm, err);
 	if (r == 0)
-		r = vm_files_same(&then, err);
+		r = vm_files_locate(&then, err);
 	free(then.vm_files);
 	return r;
 }
@@ -102,7 +103,7 @@ int vm_resume_prepare(struct op *op, struct lg_err *err)
 	if (state)
 		vm_run_read(op->ct, json_object_get(state, "vm"));
 	snprintf(op->vm->qemu, sizeof(op->vm->qemu), "%s", qemu ? qemu : "");
-	return op->ct->vm_files ? vm_files_same(op->ct, err) : vm_files_locate(op->ct, err);
+	return vm_files_locate(op->ct, err);
 }
 
 /* It goes on at once, and is no copy. */

@@ -245,7 +245,7 @@ static int begin(struct op *op, struct lg_err *err)
 	struct vm_suspend *s = op->arg;
 	lg_autoclose int state = -1;
 	/* What it boots from is as it was then, or it could not go on. */
-	int r = vm_files_same(op->ct, err);
+	int r = vm_files_locate(op->ct, err);
 
 	if (r == 0)
 		r = dumpfile_room(op->ct, op->file, err);

@@ -39,7 +39,7 @@ int vm_files_find(const struct daemon *d, const struct lg_conf *conf, const stru
 int vm_files_prepare(struct daemon *d, const struct lg_conf *conf, struct lg_vcall *call, const json_t *params,
 		     void (*again)(struct lg_vcall *call, const json_t *params, void *ctx), struct lg_err *err);
 
-/** vm_files_clean() - what belongs to no template any more goes (worker); not while a suspended VM may need it */
+/** vm_files_clean() - what belongs to no template any more goes (worker), but for what a VM here runs on or will go on with */
 void vm_files_clean(struct daemon *d);
 
 /** vm_qemu() - the program; -ENOENT with a line that names its package. */
@@ -63,10 +63,10 @@ int vm_check_conf(const struct lg_conf *conf, struct lg_err *err);
 /** vm_files_note() - remember in @run which disks these are. */
 int vm_files_note(const struct vm_files *files, struct vm_run *run, struct lg_err *err);
 
-/** vm_files_same() - are the files that @ct was booted from there, and the same? -EINVAL. */
-int vm_files_same(const struct instance *ct, struct lg_err *err);
-
-/** vm_files_locate() - find the files that @ct, which ran on another host, was booted from there. -ENOENT. */
+/**
+ * vm_files_locate() - find what @ct was booted from by what its vm_run says, wherever it is on this host, and set its vm_files
+ * Return: 0; -ENOENT: not here; -EINVAL: it is not known what it is.
+ */
 int vm_files_locate(struct instance *ct, struct lg_err *err);
 
 /** vm_run_json(), vm_run_read() - what it was started as, for RUN/ct/ID.json */
@@ -91,6 +91,9 @@ json_t *vm_saved_json(const struct instance *ct);
 
 /** vm_move_json() - the same of one that runs or is suspended, for the host that it moves to; JSON null: nothing is known. */
 json_t *vm_move_json(const struct instance *ct);
+
+/** vm_accel_check() - what @vm (as of vm_saved_json()) ran under, can it go on here? -EINVAL. */
+int vm_accel_check(const json_t *vm, struct lg_err *err);
 
 /** vm_resume_check() - can what @state says go on here? */
 int vm_resume_check(const struct instance *ct, const json_t *state, struct lg_err *err);

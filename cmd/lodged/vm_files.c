@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "cmd/lodged/criu.h"
@@ -18,6 +19,7 @@
 #include "lib/kind.h"
 #include "lib/log.h"
 #include "vm/qemu.h"
+#include "vm/transfer.h"
 
 /* ---- the files ---- */
 
@@ -79,6 +81,8 @@ int vm_files_prepare(struct daemon *d, const struct lg_conf *conf, struct lg_vca
 	return r < 0 ? r : 1;
 }
 
+/* ---- cleaning ---- */
+
 static void cleaned(int r, const struct lg_err *err, void *arg)
 {
 	(void)arg;
@@ -86,15 +90,50 @@ static void cleaned(int r, const struct lg_err *err, void *arg)
 		lg_log(LG_LOG_WARN, "what VMs boot from: %s", err->msg);
 }
 
+static void say_ids(int to, const char *base, const char *modules)
+{
+	if (lg_vm_identity_is_sound(base))
+		dprintf(to, "%s\n", base);
+	if (lg_vm_identity_is_sound(modules))
+		dprintf(to, "%s\n", modules);
+}
+
+/* What it runs on, is about to run on, and will go on with. */
+static int say_used(const struct instance *ct, int to)
+{
+	lg_autojson json_t *state = NULL;
+	const json_t *vm;
+
+	if (!ct->vm)
+		return 0;
+	if (ct->state == STATE_RUNNING || ct->op || ct->unsettled)
+		say_ids(to, ct->vm_run.base_id, ct->vm_run.modules_id);
+	if (!checkpoint_is_there(ct))
+		return 0;
+	state = checkpoint_state(ct);
+	vm = json_object_get(state, "vm");
+	say_ids(to, lg_json_str(vm, "base_id"), lg_json_str(vm, "modules_id"));
+	return state ? 0 : -EIO;
+}
+
 void vm_files_clean(struct daemon *d)
 {
 	const char *const argv[] = { "vm-clean", "--var", d->root.var, NULL };
+	lg_autoclose int used = -1;
 	struct lg_err err = { 0 };
 
-	for (size_t i = 0; i < d->ncts; i++)
-		if (d->cts[i]->vm && d->cts[i]->state != STATE_RUNNING && checkpoint_is_there(d->cts[i]))
+	if (faccessat(d->var_fd, "vm", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	used = memfd_create("lodge-used", MFD_CLOEXEC);
+	for (size_t i = 0; used >= 0 && i < d->ncts; i++)
+		if (say_used(d->cts[i], used) < 0) {
+			lg_log(LG_LOG_WARN, "%s: what it goes on with is not known: nothing that VMs boot from is removed",
+			       instance_label(d->cts[i]));
 			return;
-	if (faccessat(d->var_fd, "vm", F_OK, AT_SYMLINK_NOFOLLOW) == 0 && worker_run(d, argv, NULL, cleaned, NULL, &err) < 0)
+		}
+	if (used < 0 || lseek(used, 0, SEEK_SET) < 0)
+		lg_log(LG_LOG_WARN, "what VMs boot from: %s", strerror(errno));
+	else if (worker_run_on(d, argv, used, NULL, cleaned, NULL, &err) < 0)
 		lg_log(LG_LOG_WARN, "what VMs boot from: %s", err.msg);
 }
 
@@ -107,54 +146,27 @@ int vm_files_note(const struct vm_files *files, struct vm_run *run, struct lg_er
 	return r < 0 ? r : lg_erofs_identity(files->kernel.modules, run->modules_id, err);
 }
 
-static int check_same(const char *path, const char *was, const char *what, struct lg_err *err)
+int vm_files_locate(struct instance *ct, struct lg_err *err)
 {
-	char now[33];
-	int r = lg_erofs_identity(path, now, err);
-
-	if (r == 0 && strcmp(now, was) == 0)
-		return 0;
-	return lg_refuse(err, -EINVAL, 0, "its %s is %s ('%s'), and the one of then is in its memory", what,
-			 r == 0 ? "another one now" : "not there any more", path);
-}
-
-/* A state may have come from elsewhere, in a dump file. */
-static bool is_ours(const struct daemon *d, const char *path)
-{
-	size_t len = strlen(d->root.var);
-
-	return strncmp(path, d->root.var, len) == 0 && strncmp(path + len, "/vm/", 4) == 0 && !strstr(path, "..");
-}
-
-int vm_files_same(const struct instance *ct, struct lg_err *err)
-{
-	const struct vm_files *f = ct->vm_files;
+	const struct vm_run *run = &ct->vm_run;
+	const char *var = ct->d->root.var;
+	struct vm_files found = { 0 };
 	int r;
 
 	/* It boots what is on its own disk. */
 	if (lg_kind_is_foreign(ct->conf))
 		return 0;
-	if (!f || !is_ours(ct->d, f->base) || !is_ours(ct->d, f->kernel.modules) || !is_ours(ct->d, f->kernel.vmlinux) ||
-	    !is_ours(ct->d, f->kernel.initrd))
-		return lg_refuse(err, -EINVAL, 0, "it is not known which files it ran on");
-	r = check_same(f->base, ct->vm_run.base_id, "template's disk", err);
-	return r < 0 ? r : check_same(f->kernel.modules, ct->vm_run.modules_id, "kernel's disk", err);
-}
-
-int vm_files_locate(struct instance *ct, struct lg_err *err)
-{
-	const char *name = lg_conf_get(ct->conf, "OSTEMPLATE");
-	struct lg_template t;
-	struct vm_job job;
-	int r = lg_template_load(ct->d->root.var, name ? name : "", &t, err);
-
-	if (r == 0 && !ct->vm_files && !(ct->vm_files = calloc(1, sizeof(*ct->vm_files))))
-		r = lg_fail(err, -ENOMEM, "look for what it was booted from");
+	r = lg_vm_base_find(var, run->base_id, found.base, err);
 	if (r == 0)
-		r = vm_files_find(ct->d, ct->conf, &t, ct->vm_files, &job, err);
-	if (r == 1)
-		r = lg_refuse(err, -ENOENT, 0, "what it was booted from is not here");
-	return r < 0 ? r : vm_files_same(ct, err);
+		r = lg_vm_kernel_by_id(var, run->modules_id, &found.kernel, err);
+	if (r < 0)
+		return r;
+	if (!ct->vm_files)
+		ct->vm_files = calloc(1, sizeof(*ct->vm_files));
+	if (!ct->vm_files)
+		return lg_fail(err, -ENOMEM, "find what it boots from");
+	*ct->vm_files = found;
+	return 0;
 }
 
 /* ---- the host ---- */

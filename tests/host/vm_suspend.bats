@@ -189,16 +189,16 @@ edit_state() {
 	edit_state '.vm.qemu = "5.1.0"'
 	refused 17 'written by QEMU 5.1.0, and QEMU .* is here' lodge resume 102
 	edit_state '.vm.qemu = "'"$(jq -r .vm.qemu "$BATS_TEST_TMPDIR/kept")"'" | .vm.base_id = "00"'
-	refused 17 "template's disk is another one now" lodge resume 102
+	refused 17 "not known what it was booted from" lodge resume 102
 	cp "$BATS_TEST_TMPDIR/kept" "$LG_VAR/checkpoint/102/state.json"
-	edit_state '.vm.files.modules += ".not"'
-	refused 17 "kernel's disk is not there any more" lodge resume 102
+	edit_state '.vm.base_id = "0123456789abcdef0123456789abcdef"'
+	refused 17 'disk of a template .* \(01234567\), is not on this host' lodge resume 102
 	cp "$BATS_TEST_TMPDIR/kept" "$LG_VAR/checkpoint/102/state.json"
-	edit_state '.vm.files.base = "/etc/shadow"'
-	refused 17 "not known which files" lodge resume 102
+	edit_state '.vm.modules_id = "0123456789abcdef0123456789abcdef"'
+	refused 17 'the kernel .* \(01234567\), is not on this host' lodge resume 102
 	cp "$BATS_TEST_TMPDIR/kept" "$LG_VAR/checkpoint/102/state.json"
 	edit_state '.vm.kvm = true'
-	[ -w /dev/kvm ] || refused 17 'suspended under KVM, which cannot be used here' lodge resume 102
+	[ -w /dev/kvm ] || refused 17 'ran under KVM, which cannot be used here' lodge resume 102
 	cp "$BATS_TEST_TMPDIR/kept" "$LG_VAR/checkpoint/102/state.json"
 	edit_state 'del(.vm)'
 	refused 17 'suspended as a container, and its conf file makes it a VM' lodge resume 102
@@ -210,6 +210,34 @@ edit_state() {
 	mv "$BATS_TEST_TMPDIR/machine.img" "$LG_VAR/checkpoint/102/machine.img"
 	lodge resume 102 2>/dev/null
 	goes_on 102 "$count"
+}
+
+cleaned_up() { [ ! -e "$LG_VAR/vm/base/.left.1.new" ]; }
+
+@test "what it boots from is found by what it is: paths of its checkpoint are not believed, and nobody cleans it away" {
+	local count
+	count=$(count_of 102)
+	lodge suspend 102
+	edit_state '.vm.files.base = "/etc/shadow" | .vm.files.modules = "/none" | .vm.files.vmlinux = "/dev/zero"'
+	: >"$LG_VAR/vm/base/.left.1.new"
+	# As a template's other making, which nothing but this VM needs.
+	local base
+	base=$(find "$LG_VAR/vm/base" -name '*.img' | head -n 1)
+	mv "$base" "${base%.img}+00112233445566778899aabbccddeeff.img"
+	is "$(lodged_down)" 0 "lodged's status"
+	lodged_up
+	wait_for 10 cleaned_up
+	lodge resume 102 2>/dev/null
+	goes_on 102 "$count"
+	lodge stop 102
+	is "$(lodged_down)" 0 "lodged's status"
+	lodged_up
+	is_gone() { [ ! -e "${base%.img}+00112233445566778899aabbccddeeff.img" ]; }
+	wait_for 10 is_gone || fail "it stays without a use"
+	lodge start 102 2>/dev/null
+	put_helper 102 talk
+	in_ct 102 sh -c 'talk count /tmp/count 4 </dev/null >/dev/null 2>&1 &'
+	wait_for 10 in_ct 102 test -s /tmp/count
 }
 
 forced() {

@@ -398,10 +398,10 @@ START_TEST(a_kernel_is_made_once_for_an_agent)
 	put_text("agent", "another agent");
 	ck_assert_int_eq(lg_vm_kernel_find(var, &t, agent, &other, &err), -ENOENT);
 	/* As long as its template is there what was made of it stays. */
-	ck_assert_int_eq(lg_vm_cache_clean(var, &err), 0);
+	ck_assert_int_eq(lg_vm_cache_clean(var, "", &err), 0);
 	ck_assert_int_eq(access(k.vmlinux, R_OK), 0);
 	ck_assert_int_eq(lg_remove_tree(AT_FDCWD, in_var("templates/k"), NULL), 0);
-	ck_assert_int_eq(lg_vm_cache_clean(var, &err), 0);
+	ck_assert_int_eq(lg_vm_cache_clean(var, "", &err), 0);
 	ck_assert_int_eq(access(k.vmlinux, R_OK), -1);
 }
 END_TEST
@@ -449,13 +449,13 @@ START_TEST(a_base_disk_is_made_once_and_goes_with_its_template)
 	put_text("vm/base/.eeff.2.new", "alive");
 	held = open(in_var("vm/base/.eeff.2.new"), O_RDONLY | O_CLOEXEC);
 	ck_assert_int_eq(flock(held, LOCK_EX), 0);
-	ck_assert_int_eq(lg_vm_cache_clean(var, &err), 0);
+	ck_assert_int_eq(lg_vm_cache_clean(var, "", &err), 0);
 	ck_assert(is_there("vm/base/aabb.img"));
 	ck_assert(!is_there("vm/base/.ccdd.1.new"));
 	ck_assert(is_there("vm/base/.eeff.2.new"));
 	close(held);
 	ck_assert_int_eq(lg_remove_tree(AT_FDCWD, in_var("templates/guest"), NULL), 0);
-	ck_assert_int_eq(lg_vm_cache_clean(var, &err), 0);
+	ck_assert_int_eq(lg_vm_cache_clean(var, "", &err), 0);
 	ck_assert(!is_there("vm/base/aabb.img"));
 }
 END_TEST
