@@ -5,6 +5,9 @@
  * the host that it came from, until they see a frame with its MAC from here; hosts and routers that know it by another MAC
  * need an answer that they did not ask for. Both are said by one ARP announcement (RFC 5227, 3) for each IPv4 address, and an
  * unsolicited neighbour advertisement (RFC 4861, 7.2.6) for each IPv6 address.
+ *
+ * And a guest's own kernel still sends to the MAC of the other host what is for its gateway, whose address is the same here: it is told
+ * by the same frames, which nobody else gets.
  */
 
 #include <arpa/inet.h>
@@ -43,18 +46,25 @@ struct nd_frame {
 static const uint8_t all[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 static const uint8_t all_nodes[6] = { 0x33, 0x33, 0, 0, 0, 1 };
 
-static void make_arp(const struct lg_net_if *ifc, const struct lg_addr *addr, struct arp_frame *f)
+/* Who says where it is, and to whom. */
+struct said {
+	const uint8_t *mac;
+	const uint8_t *to;	/* NULL: everybody */
+	uint8_t flags;		/* of a neighbour advertisement */
+};
+
+static void make_arp(const struct said *s, const struct lg_addr *addr, struct arp_frame *f)
 {
 	memset(f, 0, sizeof(*f));
-	memcpy(f->eth.ether_dhost, all, 6);
-	memcpy(f->eth.ether_shost, ifc->mac, 6);
+	memcpy(f->eth.ether_dhost, s->to ? s->to : all, 6);
+	memcpy(f->eth.ether_shost, s->mac, 6);
 	f->eth.ether_type = htons(ETHERTYPE_ARP);
 	f->arp.ar_hrd = htons(ARPHRD_ETHER);
 	f->arp.ar_pro = htons(ETHERTYPE_IP);
 	f->arp.ar_hln = 6;
 	f->arp.ar_pln = 4;
 	f->arp.ar_op = htons(ARPOP_REQUEST);
-	memcpy(f->sender_mac, ifc->mac, 6);
+	memcpy(f->sender_mac, s->mac, 6);
 	memcpy(f->sender, &addr->v4, 4);
 	memcpy(f->target, &addr->v4, 4);
 }
@@ -75,13 +85,13 @@ static uint16_t checksum(const struct nd_frame *f, size_t len)
 	return htons((uint16_t)~sum);
 }
 
-static void make_nd(const struct lg_net_if *ifc, const struct lg_addr *addr, struct nd_frame *f)
+static void make_nd(const struct said *s, const struct lg_addr *addr, struct nd_frame *f)
 {
 	size_t len = sizeof(*f) - offsetof(struct nd_frame, na);
 
 	memset(f, 0, sizeof(*f));
-	memcpy(f->eth.ether_dhost, all_nodes, 6);
-	memcpy(f->eth.ether_shost, ifc->mac, 6);
+	memcpy(f->eth.ether_dhost, s->to ? s->to : all_nodes, 6);
+	memcpy(f->eth.ether_shost, s->mac, 6);
 	f->eth.ether_type = htons(ETHERTYPE_IPV6);
 	f->ip.ip6_flow = htonl(6u << 28);
 	f->ip.ip6_plen = htons((uint16_t)len);
@@ -90,11 +100,11 @@ static void make_nd(const struct lg_net_if *ifc, const struct lg_addr *addr, str
 	memcpy(&f->ip.ip6_src, &addr->v6, 16);
 	inet_pton(AF_INET6, "ff02::1", &f->ip.ip6_dst);
 	f->na.nd_na_type = ND_NEIGHBOR_ADVERT;
-	f->na.nd_na_flags_reserved = ND_NA_FLAG_OVERRIDE;
+	f->na.nd_na_flags_reserved = ND_NA_FLAG_OVERRIDE | s->flags;
 	memcpy(&f->na.nd_na_target, &addr->v6, 16);
 	f->option = ND_OPT_TARGET_LINKADDR;
 	f->option_len = 1;
-	memcpy(f->mac, ifc->mac, 6);
+	memcpy(f->mac, s->mac, 6);
 	f->na.nd_na_cksum = checksum(f, len);
 }
 
@@ -119,8 +129,24 @@ static int open_in(int netns_fd, int home_fd, const char *name, struct sockaddr_
 	return r < 0 ? r : lg_take_fd(&fd);
 }
 
+static int say(int fd, struct sockaddr_ll *at, const struct said *s, const struct lg_addr *addr)
+{
+	struct arp_frame arp;
+	struct nd_frame nd;
+	const void *frame = addr->family == AF_INET ? (void *)&arp : (void *)&nd;
+	size_t len = addr->family == AF_INET ? sizeof(arp) : sizeof(nd);
+
+	if (addr->family == AF_INET)
+		make_arp(s, addr, &arp);
+	else
+		make_nd(s, addr, &nd);
+	memcpy(at->sll_addr, frame, 6);
+	return sendto(fd, frame, len, MSG_DONTWAIT, (struct sockaddr *)at, sizeof(*at)) < 0 ? -errno : 0;
+}
+
 int lg_net_announce(struct lg_net *net, const struct lg_net_if *ifc, int netns_fd, struct lg_err *err)
 {
+	const struct said said = { .mac = ifc->mac };
 	struct sockaddr_ll at = { 0 };
 	lg_autoclose int fd = open_in(netns_fd, net->home_fd, ifc->name, &at);
 	int r = 0;
@@ -128,19 +154,28 @@ int lg_net_announce(struct lg_net *net, const struct lg_net_if *ifc, int netns_f
 	if (fd < 0)
 		return lg_fail(err, fd, "announce %s", ifc->host_name);
 	for (unsigned int i = 0; i < ifc->naddrs; i++) {
-		const struct lg_addr *addr = &ifc->addrs[i];
-		struct arp_frame arp;
-		struct nd_frame nd;
-		const void *frame = addr->family == AF_INET ? (void *)&arp : (void *)&nd;
-		size_t len = addr->family == AF_INET ? sizeof(arp) : sizeof(nd);
+		int failed = say(fd, &at, &said, &ifc->addrs[i]);
 
-		if (addr->family == AF_INET)
-			make_arp(ifc, addr, &arp);
-		else
-			make_nd(ifc, addr, &nd);
-		memcpy(at.sll_addr, addr->family == AF_INET ? all : all_nodes, 6);
-		if (sendto(fd, frame, len, MSG_DONTWAIT, (struct sockaddr *)&at, sizeof(at)) < 0)
-			r = -errno;
+		r = failed < 0 ? failed : r;
 	}
 	return r < 0 ? lg_fail(err, r, "announce %s", ifc->host_name) : 0;
+}
+
+int lg_net_tell_gateway(struct lg_net *net, const struct lg_net_if *ifc, struct lg_err *err)
+{
+	const struct lg_addr *const gateways[] = { &net->conf.gw4, &net->conf.gw6 };
+	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_ifindex = net->bridge, .sll_halen = 6 }, own;
+	lg_autoclose int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	struct said said = { .mac = own.sll_addr, .to = ifc->mac, .flags = ND_NA_FLAG_ROUTER };
+	socklen_t len = sizeof(own);
+	int r = 0;
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || getsockname(fd, (struct sockaddr *)&own, &len) < 0)
+		return lg_fail(err, -errno, "tell %s its gateway", ifc->host_name);
+	for (size_t i = 0; i < ARRAY_SIZE(gateways); i++) {
+		int failed = gateways[i]->family ? say(fd, &at, &said, gateways[i]) : 0;
+
+		r = failed < 0 ? failed : r;
+	}
+	return r < 0 ? lg_fail(err, r, "tell %s its gateway", ifc->host_name) : 0;
 }

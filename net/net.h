@@ -130,6 +130,13 @@ int lg_net_open(struct lg_net *net, const struct lg_net_if *ifc, struct lg_err *
 int lg_net_announce(struct lg_net *net, const struct lg_net_if *ifc, int netns_fd, struct lg_err *err);
 
 /**
+ * lg_net_tell_gateway() - tell a microVM that goes on, maybe from another host, by which MAC its gateway is known here
+ *
+ * To it alone: others of the segment may have another host as their gateway, of the same address. As lg_net_announce().
+ */
+int lg_net_tell_gateway(struct lg_net *net, const struct lg_net_if *ifc, struct lg_err *err);
+
+/**
  * lg_net_quiet() - set the host's end of an instance's link down, or up again
  *
  * While it is down the bridge sends nothing to it, and may learn that its MAC is elsewhere; a frame from there, of another host

@@ -297,6 +297,20 @@ static int release(void *ctx, struct lg_err *err)
 	return start_release(op, err);
 }
 
+/* It waits in the tap until the guest looks. */
+static int tell_gateway(void *ctx, struct lg_err *err)
+{
+	struct op *op = ctx;
+	struct lg_addr addrs[IPS_MAX];
+	struct lg_net_if ifc;
+
+	(void)err;
+	instance_net_if(op->ct, &ifc, addrs);
+	if (op->restore && ifc.naddrs)
+		lg_net_tell_gateway(op->ct->d->net, &ifc, NULL);
+	return 0;
+}
+
 static const struct lg_step steps[] = {
 	{ "check its configuration", check_vm, NULL },
 	{ "choose its machine", choose_machine, NULL },
@@ -310,6 +324,7 @@ static const struct lg_step steps[] = {
 	{ "make its link", make_tap, remove_tap },
 	{ "start QEMU and set its limits", make_machine, kill_machine },
 	{ "boot it", release, NULL },
+	{ "tell it its gateway", tell_gateway, NULL },
 	{ "write the result", start_write_result, NULL },
 };
 
