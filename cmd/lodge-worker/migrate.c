@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/lodge-worker/boot_files.h"
 #include "cmd/lodge-worker/job.h"
 #include "cmd/lodge-worker/migrate.h"
 #include "cmd/lodge-worker/move.h"
@@ -96,6 +97,7 @@ static const struct stage {
 } stages[] = {
 	{ "preflight",	offer,		 "asking the other host", false },
 	{ "template",	send_template,	 NULL, false },
+	{ "boot files",	move_boot_files, NULL, false },
 	{ "prepare",	begin,		 NULL, false },
 	{ "files",	send_layer_live, "sending its files", false },
 	{ "copy ahead",	move_ahead,	 NULL, true },
@@ -141,6 +143,7 @@ static int offer(struct move *m, struct lg_err *err)
 	add_texts(m->notes, json_object_get(answer, "notes"));
 	if (lg_json_bool(answer, "need_template", false))
 		json_object_set_new(m->request, "need_template", json_true());
+	json_object_set(m->request, "need_boot", json_object_get(answer, "need_boot"));
 	return 0;
 }
 

@@ -12,6 +12,7 @@
  *	here (container)		there
  *	offer ------------------------> ImportOffer	what is in the way, is the template there?
  *	template ---------------------> into the store	(only if it is not)
+ *	boot -------------------------> of a VM that comes with its memory: into VAR/vm (only what is not)
  *	begin ------------------------> ImportBegin	an empty layer, held by an open call
  *	layer, of a VM: disk ---------> its files, while it runs; again until little changes
  *	LG_M_AHEAD: its memory

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cmd/lodge-worker/boot_files.h"
 #include "cmd/lodge-worker/job.h"
 #include "cmd/lodge-worker/migrate.h"
 #include "ct/ahead.h"
@@ -102,6 +103,12 @@ static int take_template(struct receiver *rv, const json_t *m, json_t **ret, str
 	return lg_transfer_receive_template(rv->job->var, name, digest, rv->wire.in, NULL, err);
 }
 
+static int take_boot(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	(void)ret;
+	return boot_receive(rv->job, &rv->wire, m, err);
+}
+
 static bool describes_vm(const char *text)
 {
 	struct lg_conf *conf = NULL;
@@ -119,6 +126,7 @@ static int take_begin(struct receiver *rv, const json_t *m, json_t **ret, struct
 
 	if (rv->hold || !token)
 		return lg_refuse(err, -EBADMSG, 0, "a second beginning, or one without a token");
+	boot_hold(rv->job, json_object_get(m, "vm"));
 	r = lg_vclient_connect(rv->job->socket, &rv->hold, err);
 	if (r == 0)
 		r = lg_vclient_send(rv->hold, "io.lodge.ImportBegin", pick(m, names), true, NULL, 0, err);
@@ -391,6 +399,7 @@ static const struct op {
 	{ "facts",	take_facts,	false },
 	{ "offer",	take_offer,	false },
 	{ "template",	take_template,	true },
+	{ "boot",	take_boot,	true },
 	{ "begin",	take_begin,	false },
 	{ "layer",	take_layer,	true },
 	{ "disk",	take_disk,	true },

@@ -265,10 +265,12 @@ static struct import *begin(struct daemon *d, struct lg_vcall *call, const json_
 	im->ct = creation_instance(im->creation);
 	im->live = lg_json_bool(params, "live", false);
 	im->start = lg_json_bool(params, "start", false);
-	if (im->ct->vm && im->live)
-		vm_run_take(im->ct, json_object_get(params, "vm"));
 	snprintf(im->token, sizeof(im->token), "%s", token);
-	if (im->live && checkpoint_begin(im->ct, &images, err) < 0) {
+	if (im->ct->vm && im->live) {
+		vm_run_take(im->ct, json_object_get(params, "vm"));
+		r = vm_files_locate(im->ct, err);
+	}
+	if (r < 0 || (im->live && checkpoint_begin(im->ct, &images, err) < 0)) {
 		creation_undo(im->creation);
 		free(im);
 		return NULL;
@@ -323,26 +325,10 @@ static bool has_template(struct daemon *d, const char *name)
 	return name && lg_template_load(d->root.var, name, &t, NULL) == 0;
 }
 
-/* What it would boot from and under. Its template may be on the way. */
-static void check_vm(struct daemon *d, const struct lg_conf *conf, json_t *blockers)
-{
-	const char *wanted = lg_conf_get(conf, "VM_KERNEL"), *name = lg_conf_get(conf, "OSTEMPLATE");
-	struct lg_template t = { 0 }, kernel;
-	struct lg_err err = { 0 };
-
-	if (vm_check_host(d, &err) < 0)
-		json_array_append_new(blockers, lg_varlink_text(err.msg));
-	err = (struct lg_err){ 0 };
-	if (name)
-		lg_template_load(d->root.var, name, &t, NULL);
-	if (lg_vm_kernel_template(d->root.var, &t, wanted && *wanted ? wanted : NULL, &kernel, &err) < 0)
-		json_array_append_new(blockers, lg_varlink_text(err.msg));
-}
-
 void api_import_offer(struct lg_vcall *call, const json_t *params, void *ctx)
 {
 	struct daemon *d = ctx;
-	lg_autojson json_t *blockers = json_array(), *notes = json_array();
+	lg_autojson json_t *blockers = json_array(), *notes = json_array(), *need_boot = json_array();
 	struct lg_conf *conf = NULL;
 	struct lg_err err = { 0 };
 	bool known;
@@ -351,13 +337,17 @@ void api_import_offer(struct lg_vcall *call, const json_t *params, void *ctx)
 		lg_vcall_fail(call, &err);
 		return;
 	}
+	if (import_vm_waits(d, conf, call, params)) {
+		lg_conf_free(conf);
+		return;
+	}
 	check_mac(d, conf, blockers);
 	if (lg_kind_is_vm(conf))
-		check_vm(d, conf, blockers);
+		import_vm_check(d, conf, params, blockers, notes, need_boot);
 	known = has_template(d, lg_conf_get(conf, "OSTEMPLATE"));
 	lg_conf_free(conf);
-	lg_vcall_reply(call, json_pack("{s:O, s:O, s:b}", "blockers", blockers, "notes", notes,
-				       "need_template", !known));
+	lg_vcall_reply(call, json_pack("{s:O, s:O, s:b, s:O}", "blockers", blockers, "notes", notes,
+				       "need_template", !known, "need_boot", need_boot));
 }
 
 /* ---- ImportRestore ---- */

@@ -412,6 +412,16 @@ static json_t *make_note(const struct migrate *m, const json_t *params)
 	return note;
 }
 
+/* What is not in VAR/checkpoint is not sent. */
+static int check_images(const struct instance *ct, struct lg_err *err)
+{
+	lg_autojson json_t *state = ct->state == STATE_SUSPENDED ? checkpoint_state(ct) : NULL;
+	const char *file = lg_json_str(state, "dumpfile");
+
+	return file ? lg_refuse(err, -EINVAL, LG_EXIT_CHKPNT, "its memory is in the dump file '%.200s': resume %s and suspend it "
+				"without one, or move it as it runs", file, instance_label(ct)) : 0;
+}
+
 static int check(const struct instance *ct, const json_t *params, struct lg_err *err)
 {
 	const char *host = lg_json_str(params, "host");
@@ -419,7 +429,7 @@ static int check(const struct instance *ct, const json_t *params, struct lg_err 
 	if (!host || !*host || *host == '-' || strlen(host) > 200)
 		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE, "'%.80s' names no host",
 				 host ? host : "");
-	if (ct->state == STATE_SUSPENDED && vm_refuse(ct, "a move with what is in memory", LG_EXIT_CHKPNT, err) < 0)
+	if (check_images(ct, err) < 0)
 		return err->code;
 	if (ct->hangs[0])
 		return stop_hangs(ct, err);

@@ -190,7 +190,4 @@ void vm_usage_add(const struct instance *ct, uint64_t memory_bytes, json_t *obj)
 /** vm_usage_add_stats() - the same, and what only InstanceStats has. */
 void vm_usage_add_stats(const struct instance *ct, uint64_t memory_bytes, json_t *obj);
 
-/** vm_refuse() - a verb that VMs do not have: -EOPNOTSUPP with a line; 0 for a container. */
-int vm_refuse(const struct instance *ct, const char *verb, int exit_code, struct lg_err *err);
-
 #endif

@@ -213,12 +213,6 @@ json_t *vm_accel_warning(void)
 	       json_sprintf("without KVM (%s) every instruction of a VM is emulated: it works, and slowly", why);
 }
 
-int vm_refuse(const struct instance *ct, const char *verb, int exit_code, struct lg_err *err)
-{
-	return ct->vm ? lg_refuse(err, -EOPNOTSUPP, exit_code, "%s is a VM, and %s is for containers alone so far",
-				  instance_label(ct), verb) : 0;
-}
-
 /* ---- the conf ---- */
 
 int vm_check_template(const struct lg_template *t, struct lg_err *err)
