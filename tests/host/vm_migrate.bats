@@ -260,7 +260,7 @@ moves_asleep() {
 		jq "$1" "$BATS_TEST_TMPDIR/kept" >"$BATS_TEST_TMPDIR/state" && cp "$BATS_TEST_TMPDIR/state" "$state"
 		run move 101
 		is "$status" 16 "$1: status: $output"
-		like "$output" "$2" "$1"
+		like "$(tr -s ' \n' ' ' <<<"$output")" "$2" "$1"
 		is "$(state_on A 101)" suspended "$1: state"
 	}
 	in_the_way '.vm.qemu = "5.1.0"' 'on the other host: its memory was written by QEMU 5.1.0, and QEMU [0-9.]+ is here'
