@@ -23,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -217,9 +216,9 @@ static void peer_gone(struct lg_vcall *call, void *arg)
 	call_off(arg, "the connection to the other host ended");
 }
 
-/* ---- ImportOffer, ImportBegin ---- */
+/* ---- ImportBegin ---- */
 
-static int read_conf(const json_t *params, struct lg_conf **ret, struct lg_err *err)
+int import_read_conf(const json_t *params, struct lg_conf **ret, struct lg_err *err)
 {
 	const char *text = lg_json_str(params, "conf");
 	int r = lg_conf_parse(text, strlen(text), ret, err);
@@ -253,7 +252,7 @@ static struct import *begin(struct daemon *d, struct lg_vcall *call, const json_
 	}
 	r = token_is_sound(token) && !find(token) ? 0 : lg_refuse(err, -EINVAL, 0, "a bad token");
 	if (r == 0)
-		r = read_conf(params, &conf, err);
+		r = import_read_conf(params, &conf, err);
 	if (r == 0)
 		r = creation_import(d, (uint32_t)lg_json_int(params, "ctid", 0), conf, call, params,
 				    &im->creation, err);
@@ -299,55 +298,6 @@ void api_import_begin(struct lg_vcall *call, const json_t *params, void *ctx)
 	im->begin = lg_vcall_ref(call);
 	lg_vcall_on_gone(call, peer_gone, im);
 	lg_vcall_notify(call, json_pack("{s:i}", "ctid", (int)im->ct->ctid));
-}
-
-/* Two with one MAC would take each other's traffic. */
-static void check_mac(struct daemon *d, const struct lg_conf *conf, json_t *blockers)
-{
-	const char *mac = lg_conf_get(conf, "MAC");
-	char other[18], text[200];
-
-	for (size_t i = 0; mac && i < d->ncts; i++) {
-		instance_mac_text(d->cts[i], other);
-		if (strcasecmp(other, mac) != 0)
-			continue;
-		snprintf(text, sizeof(text), "its MAC %.17s is that of %s there: give one of them another (MAC in its "
-			 "conf file)", mac, instance_label(d->cts[i]));
-		json_array_append_new(blockers, json_string(text));
-	}
-}
-
-/* Another one of that name is a blocker, and said by the facts (ct/facts.h). */
-static bool has_template(struct daemon *d, const char *name)
-{
-	struct lg_template t;
-
-	return name && lg_template_load(d->root.var, name, &t, NULL) == 0;
-}
-
-void api_import_offer(struct lg_vcall *call, const json_t *params, void *ctx)
-{
-	struct daemon *d = ctx;
-	lg_autojson json_t *blockers = json_array(), *notes = json_array(), *need_boot = json_array();
-	struct lg_conf *conf = NULL;
-	struct lg_err err = { 0 };
-	bool known;
-
-	if (read_conf(params, &conf, &err) < 0) {
-		lg_vcall_fail(call, &err);
-		return;
-	}
-	if (import_vm_waits(d, conf, call, params)) {
-		lg_conf_free(conf);
-		return;
-	}
-	check_mac(d, conf, blockers);
-	if (lg_kind_is_vm(conf))
-		import_vm_check(d, conf, params, blockers, notes, need_boot);
-	known = has_template(d, lg_conf_get(conf, "OSTEMPLATE"));
-	lg_conf_free(conf);
-	lg_vcall_reply(call, json_pack("{s:O, s:O, s:b, s:O}", "blockers", blockers, "notes", notes,
-				       "need_template", !known, "need_boot", need_boot));
 }
 
 /* ---- ImportRestore ---- */

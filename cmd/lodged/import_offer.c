@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* A VM is about to move in: what it needs of this host. One that is shut down before needs less of it, and a kernel to boot. */
+/* Something is about to move in: what is in the way, and what is missing here. */
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "cmd/lodged/import.h"
 #include "cmd/lodged/vm.h"
 #include "lib/json.h"
 #include "vm/qemu.h"
 #include "vm/transfer.h"
+
+/* ---- a VM: one that is shut down before needs less of this host, and a kernel to boot ---- */
 
 struct offer {
 	struct daemon *d;
@@ -31,7 +35,8 @@ static bool has_memory(const json_t *params)
 	return lg_json_bool(params, "live", false);
 }
 
-bool import_vm_waits(struct daemon *d, const struct lg_conf *conf, struct lg_vcall *call, const json_t *params)
+/* With what is in memory: this host's QEMU has to be asked first which it is. true: @call comes again. */
+static bool waits(struct daemon *d, const struct lg_conf *conf, struct lg_vcall *call, const json_t *params)
 {
 	struct offer *o = lg_kind_is_vm(conf) && has_memory(params) ? calloc(1, sizeof(*o)) : NULL;
 
@@ -104,7 +109,7 @@ static void check_machine(struct daemon *d, const json_t *vm, json_t *blockers)
 	}
 }
 
-void import_vm_check(struct daemon *d, const struct lg_conf *conf, const json_t *params, json_t *blockers, json_t *notes,
+static void check_vm(struct daemon *d, const struct lg_conf *conf, const json_t *params, json_t *blockers, json_t *notes,
 		     json_t *need_boot)
 {
 	const json_t *vm = json_object_get(params, "vm");
@@ -121,4 +126,55 @@ void import_vm_check(struct daemon *d, const struct lg_conf *conf, const json_t 
 		return;
 	look_for_files(d, vm, blockers, need_boot);
 	check_kernel(d, conf, notes, "it goes on there, and cannot be started anew");
+}
+
+/* ---- all ---- */
+
+/* Two with one MAC would take each other's traffic. */
+static void check_mac(struct daemon *d, const struct lg_conf *conf, json_t *blockers)
+{
+	const char *mac = lg_conf_get(conf, "MAC");
+	char other[18], text[200];
+
+	for (size_t i = 0; mac && i < d->ncts; i++) {
+		instance_mac_text(d->cts[i], other);
+		if (strcasecmp(other, mac) != 0)
+			continue;
+		snprintf(text, sizeof(text), "its MAC %.17s is that of %s there: give one of them another (MAC in its "
+			 "conf file)", mac, instance_label(d->cts[i]));
+		json_array_append_new(blockers, json_string(text));
+	}
+}
+
+/* Another one of that name is a blocker, and said by the facts (ct/facts.h). */
+static bool has_template(struct daemon *d, const char *name)
+{
+	struct lg_template t;
+
+	return name && lg_template_load(d->root.var, name, &t, NULL) == 0;
+}
+
+void api_import_offer(struct lg_vcall *call, const json_t *params, void *ctx)
+{
+	struct daemon *d = ctx;
+	lg_autojson json_t *blockers = json_array(), *notes = json_array(), *need_boot = json_array();
+	struct lg_conf *conf = NULL;
+	struct lg_err err = { 0 };
+	bool known;
+
+	if (import_read_conf(params, &conf, &err) < 0) {
+		lg_vcall_fail(call, &err);
+		return;
+	}
+	if (waits(d, conf, call, params)) {
+		lg_conf_free(conf);
+		return;
+	}
+	check_mac(d, conf, blockers);
+	if (lg_kind_is_vm(conf))
+		check_vm(d, conf, params, blockers, notes, need_boot);
+	known = has_template(d, lg_conf_get(conf, "OSTEMPLATE"));
+	lg_conf_free(conf);
+	lg_vcall_reply(call, json_pack("{s:O, s:O, s:b, s:O}", "blockers", blockers, "notes", notes,
+				       "need_template", !known, "need_boot", need_boot));
 }
