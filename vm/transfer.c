@@ -26,11 +26,18 @@ static const char *const base_files[] = { "image", NULL };
 static const char *const kernel_files[] = { "vmlinux", "initrd", "of", "version", "modules.img", NULL };
 
 /* Not even a hostile one fills a disk with what is a line of text. QEMU opens the first two as its own user (vm/kernel.c). */
-static const struct rule {
+struct rule {
 	uint64_t max;
 	mode_t mode;
-} base_rules[] = { { INT64_MAX, 0600 } },
-kernel_rules[] = { { INT64_MAX, 0644 }, { INT64_MAX, 0644 }, { DIGITS, 0600 }, { LG_VM_VERSION_MAX, 0600 }, { INT64_MAX, 0600 } };
+};
+
+static const struct rule base_rules[] = {
+	{ INT64_MAX, 0600 },
+};
+
+static const struct rule kernel_rules[] = {
+	{ INT64_MAX, 0644 }, { INT64_MAX, 0644 }, { DIGITS, 0600 }, { LG_VM_VERSION_MAX, 0600 }, { INT64_MAX, 0600 },
+};
 
 _Static_assert(ARRAY_SIZE(kernel_files) == LG_VM_PART_FILES + 1, "a kernel has the most files");
 _Static_assert(ARRAY_SIZE(kernel_rules) == LG_VM_PART_FILES, "each has a rule");

@@ -6,11 +6,13 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -114,8 +116,9 @@ START_TEST(found_by_what_it_is_whatever_its_name)
 }
 END_TEST
 
-static const char *const bad_ids[] = { NULL, "", "00", "../../../../../etc/shadow0000000", "ABCDEFABCDEFABCDEFABCDEFABCDEFAB",
-				       NONE "0" };
+static const char *const bad_ids[] = {
+	NULL, "", "00", "../../../../../etc/shadow0000000", "ABCDEFABCDEFABCDEFABCDEFABCDEFAB", "000000000000000000000000000000000",
+};
 
 START_TEST(what_is_no_identity_finds_nothing)
 {
@@ -370,6 +373,38 @@ START_TEST(a_kernel_that_does_not_say_which_it_is_leaves_nothing)
 }
 END_TEST
 
+/* Its maker is killed in the middle: what there is of it has a name that nobody looks for, and goes. */
+START_TEST(one_that_is_killed_leaves_what_is_swept)
+{
+	char one[LG_VM_IDENTITY], name[200];
+	struct lg_vm_part part;
+	struct lg_err err = { 0 };
+	int pipes[2], hold;
+	pid_t pid;
+
+	put_kernel("a/vm/kernel/" AA, "one", one);
+	describe("kernel", one, &part);
+	ck_assert_int_eq(mkdir(in_var("b/templates"), 0700) | pipe2(pipes, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(lg_vm_part_receive(b, &part, pipes[0], &hold, NULL));
+	ck_assert_int_eq(write(pipes[1], "the kernelthe", 13), 13);
+	snprintf(name, sizeof(name), "b/vm/kernel/." AA ".%d.new/initrd", (int)pid);
+	for (int i = 0; i < 1000 && !is_there(name); i++)
+		usleep(10000);
+	ck_assert(is_there(name));
+	ck_assert_int_eq(lg_vm_cache_clean(b, "", &err), 0);
+	ck_assert(is_there(name));	/* as long as it works on it */
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert_int_eq(lg_vm_kernel_by_id(b, one, NULL, &err), -ENOENT);
+	ck_assert_int_eq(lg_vm_cache_clean(b, "", &err), 0);
+	ck_assert_int_eq(rmdir(in_var("b/vm/kernel")), 0);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+END_TEST
+
 /* ---- cleaned ---- */
 
 static void put_template(const char *name, const char *digest)
@@ -480,6 +515,7 @@ int main(void)
 	tcase_add_test(tc, more_than_there_is_room_for_is_refused_before_it_comes);
 	tcase_add_loop_test(tc, what_is_not_what_was_announced_leaves_nothing, 0, 2 * (int)ARRAY_SIZE(spoilt));
 	tcase_add_loop_test(tc, a_kernel_that_does_not_say_which_it_is_leaves_nothing, 0, ARRAY_SIZE(bad_texts));
+	tcase_add_test(tc, one_that_is_killed_leaves_what_is_swept);
 	tcase_add_test(tc, what_a_machine_needs_stays_whoever_made_it);
 	tcase_add_test(tc, what_is_held_stays_until_it_is_not);
 	tcase_add_test(tc, what_has_arrived_stays_as_long_as_it_is_held);
