@@ -132,12 +132,22 @@ int lg_layer_exists(const char *var, uint32_t ctid)
 	return 0;
 }
 
-int lg_layer_image(const char *var, uint32_t ctid, char path[LG_LAYER_PATH])
+static bool is_in(const char *var, uint32_t ctid, const char *name, char path[LG_LAYER_PATH])
 {
 	struct stat st;
-	int n = snprintf(path, LG_LAYER_PATH, "%s/ct/%u/%s", var, ctid, LG_DISK_IMAGE);
+	int n = snprintf(path, LG_LAYER_PATH, "%s/ct/%u/%s", var, ctid, name);
 
 	return n > 0 && n < (int)LG_LAYER_PATH && lstat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+int lg_layer_image(const char *var, uint32_t ctid, char path[LG_LAYER_PATH])
+{
+	return is_in(var, ctid, LG_DISK_IMAGE, path);
+}
+
+int lg_layer_disk(const char *var, uint32_t ctid, char path[LG_LAYER_PATH])
+{
+	return is_in(var, ctid, LG_DISK_IMAGE, path) || is_in(var, ctid, LG_DISK_RAW, path);
 }
 
 int lg_layer_open(const char *var, uint32_t ctid, struct lg_err *err)

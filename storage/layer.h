@@ -34,6 +34,9 @@ int lg_layer_open(const char *var, uint32_t ctid, struct lg_err *err);
 /** lg_layer_image() - is it in an image? Then @path is where. */
 int lg_layer_image(const char *var, uint32_t ctid, char path[LG_LAYER_PATH]);
 
+/** lg_layer_disk() - the same of a VM, which may boot from it as from a whole disk */
+int lg_layer_disk(const char *var, uint32_t ctid, char path[LG_LAYER_PATH]);
+
 /**
  * lg_layer_trash() - take it out of the way at once: rename to VAR/trash/ID.N
  * A missing one is success. The worker or lg_layer_empty_trash() deletes it later.

@@ -26,6 +26,9 @@
 
 #define LG_VM_PATH 400u
 
+#define LG_VM_VARS "vars.fd"		/* in VAR/ct/ID: what the UEFI of a VM with a system of its own has stored */
+#define LG_VM_VARS_MAX (4u << 20)
+
 struct lg_vm_kernel {
 	char template[65];		/* its name */
 	char version[65];		/* "6.12.57+deb13-cloud-amd64" */

@@ -2,9 +2,12 @@
 #include "cmd/lodge-worker/boot_files.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cmd/lodge-worker/job.h"
 #include "cmd/lodge-worker/move.h"
@@ -18,6 +21,11 @@ static const struct {
 	{ "base", "base_id" },
 	{ "kernel", "modules_id" },
 };
+
+static void vars_path(const struct job *job, uint32_t ctid, char path[300])
+{
+	snprintf(path, 300, "%.250s/ct/%" PRIu32 "/" LG_VM_VARS, job->var, ctid);
+}
 
 /* ---- sending ---- */
 
@@ -68,6 +76,25 @@ int move_boot_files(struct move *m, struct lg_err *err)
 	return r;
 }
 
+int move_vars(struct move *m, struct lg_err *err)
+{
+	lg_autoclose int fd = -1;
+	char path[300];
+	struct stat st;
+	int r;
+
+	vars_path(m->job, (uint32_t)lg_json_int(m->request, "ctid", 0), path);
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return lg_fail(err, -errno, "open '%s'", path);
+	r = wire_send(&m->ssh.wire, json_pack("{s:s, s:I}", "op", "vars", "size", (json_int_t)st.st_size), err);
+	if (r == 0)
+		r = wire_send_file(&m->ssh.wire, fd, (uint64_t)st.st_size, &m->stage_bytes, err);
+	return r < 0 ? r : wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "done"), NULL, err);
+}
+
 /* ---- receiving ---- */
 
 #define PARTS_MAX 2u
@@ -89,6 +116,23 @@ int boot_receive(const struct job *job, const struct wire *wire, const json_t *m
 		r = lg_vm_part_receive(job->var, &part, wire->in, &held.fds[held.n], err);
 	held.n += r == 0;
 	return r;
+}
+
+int vars_receive(const struct job *job, const struct wire *wire, uint32_t ctid, const json_t *m, struct lg_err *err)
+{
+	int64_t size = lg_json_int(m, "size", 0);
+	lg_autoclose int fd = -1;
+	char path[300];
+	int r;
+
+	if (size <= 0 || size > (int64_t)LG_VM_VARS_MAX)
+		return lg_refuse(err, -EBADMSG, 0, "settings of a firmware of a bad size");
+	vars_path(job, ctid, path);
+	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || ftruncate(fd, size) < 0)
+		return lg_fail(err, -errno, "make '%s'", path);
+	r = wire_recv_file(wire, fd, (uint64_t)size, err);
+	return r == 0 && fsync(fd) < 0 ? lg_fail(err, -errno, "write '%s'", path) : r;
 }
 
 void boot_hold(const struct job *job, const json_t *vm)

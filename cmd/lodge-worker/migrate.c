@@ -127,7 +127,7 @@ static int offer(struct move *m, struct lg_err *err)
 	const char *template = lg_conf_get(m->conf, "OSTEMPLATE");
 	struct lg_template t = { 0 };
 	lg_autojson json_t *answer = NULL;
-	int r = template ? lg_template_load(m->job->var, template, &t, err) : -ENOENT;
+	int r = template ? lg_template_load(m->job->var, template, &t, err) : 0;
 
 	if (r == 0)
 		r = preflight(m, err);
@@ -297,7 +297,9 @@ static int send_layer_last(struct move *m, struct lg_err *err)
 	uint64_t bytes;
 	int r = m->layer >= 0 ? 0 : move_ask(m, LG_M_LAYER, &m->layer, err);
 
-	return r < 0 ? r : send_pass(m, &frozen, &bytes, err);
+	if (r == 0)
+		r = send_pass(m, &frozen, &bytes, err);
+	return r == 0 && m->vm ? move_vars(m, err) : r;
 }
 
 int move_check_time(const struct move *m, struct lg_err *err)

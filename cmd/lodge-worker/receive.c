@@ -109,6 +109,14 @@ static int take_boot(struct receiver *rv, const json_t *m, json_t **ret, struct 
 	return boot_receive(rv->job, &rv->wire, m, err);
 }
 
+static int take_vars(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	(void)ret;
+	if (!rv->ctid || !rv->vm)
+		return lg_refuse(err, -EBADMSG, 0, "settings of a firmware without a beginning");
+	return vars_receive(rv->job, &rv->wire, rv->ctid, m, err);
+}
+
 static bool describes_vm(const char *text)
 {
 	struct lg_conf *conf = NULL;
@@ -151,7 +159,7 @@ static int take_disk(struct receiver *rv, const json_t *m, json_t **ret, struct 
 
 	(void)m;
 	(void)ret;
-	if (!rv->ctid || !rv->vm || !lg_layer_image(rv->job->var, rv->ctid, path))
+	if (!rv->ctid || !rv->vm || !lg_layer_disk(rv->job->var, rv->ctid, path))
 		return lg_refuse(err, -EBADMSG, 0, "a disk without a beginning");
 	fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -403,6 +411,7 @@ static const struct op {
 	{ "begin",	take_begin,	false },
 	{ "layer",	take_layer,	true },
 	{ "disk",	take_disk,	true },
+	{ "vars",	take_vars,	true },
 	{ "done",	nothing,	false },
 	{ "round",	take_round,	false },
 	{ "image",	take_image,	true },

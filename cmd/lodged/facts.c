@@ -199,6 +199,9 @@ static const char *template_state(struct daemon *d, const json_t *needs)
 	const char *name = lg_json_str(wanted, "name"), *digest = lg_json_str(wanted, "digest");
 	struct lg_template t;
 
+	/* A VM may boot what is on its own disk. */
+	if (name && !*name)
+		return "same";
 	if (!name || lg_template_load(d->root.var, name, &t, NULL) < 0)
 		return "missing";
 	return digest && strcmp(digest, t.digest) == 0 ? "same" : "other";

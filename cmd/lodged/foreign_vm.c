@@ -21,8 +21,6 @@
 
 #define DISK_PATIENCE_MS 500u	/* the last QEMU may be just going */
 #define STATE (VM_SPEC_FDS - 1)	/* what is resumed: its place among the descriptors */
-#define VARS "vars.fd"		/* in the layer's folder */
-#define VARS_MAX (4u << 20)
 
 /* UEFI's program, and the empty memory of its settings that a new machine begins with. */
 /* clang-format off */
@@ -164,11 +162,11 @@ static int open_vars(const struct instance *ct, const struct firmware *firmware,
 	size_t len;
 	int fd, r;
 
-	snprintf(name, sizeof(name), "ct/%u/" VARS, ct->ctid);
+	snprintf(name, sizeof(name), "ct/%u/" LG_VM_VARS, ct->ctid);
 	fd = openat(ct->d->var_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0 || errno != ENOENT)
 		return fd < 0 ? lg_fail(err, -errno, "open '%s'", name) : fd;
-	r = lg_file_read(AT_FDCWD, firmware->vars, VARS_MAX, &text, &len, err);
+	r = lg_file_read(AT_FDCWD, firmware->vars, LG_VM_VARS_MAX, &text, &len, err);
 	if (r == 0)
 		r = lg_file_replace(ct->d->var_fd, name, text, len, 0600, err);
 	if (r < 0)

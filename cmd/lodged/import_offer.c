@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "cmd/lodged/foreign.h"
 #include "cmd/lodged/import.h"
 #include "cmd/lodged/vm.h"
 #include "lib/json.h"
@@ -88,6 +89,17 @@ static void look_for_files(struct daemon *d, const json_t *vm, json_t *blockers,
 		json_array_append_new(need_boot, json_string("kernel"));
 }
 
+/* Of a VM that boots what is on its own disk: the firmware, and what is in its drive. */
+static void check_hardware(const struct lg_conf *conf, json_t *blockers)
+{
+	struct lg_err err = { 0 };
+
+	if (foreign_check(conf, &err) < 0) {
+		lg_within(&err, err.code, "on the other host");
+		add(blockers, &err);
+	}
+}
+
 /* Can a machine go on here that another host's QEMU is or has been? */
 static void check_machine(struct daemon *d, const json_t *vm, json_t *blockers)
 {
@@ -117,13 +129,16 @@ static void check_vm(struct daemon *d, const struct lg_conf *conf, const json_t 
 
 	if (vm_check_host(d, &err) < 0)
 		add(blockers, &err);
+	if (has_memory(params))
+		check_machine(d, vm, blockers);
+	if (lg_kind_is_foreign(conf)) {
+		check_hardware(conf, blockers);
+		return;
+	}
 	if (!has_memory(params)) {
 		check_kernel(d, conf, blockers, NULL);
 		return;
 	}
-	check_machine(d, vm, blockers);
-	if (lg_kind_is_foreign(conf))
-		return;
 	look_for_files(d, vm, blockers, need_boot);
 	check_kernel(d, conf, notes, "it goes on there, and cannot be started anew");
 }
@@ -146,12 +161,12 @@ static void check_mac(struct daemon *d, const struct lg_conf *conf, json_t *bloc
 	}
 }
 
-/* Another one of that name is a blocker, and said by the facts (ct/facts.h). */
+/* Another one of that name is a blocker, and said by the facts (ct/facts.h). Without a name none is needed. */
 static bool has_template(struct daemon *d, const char *name)
 {
 	struct lg_template t;
 
-	return name && lg_template_load(d->root.var, name, &t, NULL) == 0;
+	return !name || lg_template_load(d->root.var, name, &t, NULL) == 0;
 }
 
 void api_import_offer(struct lg_vcall *call, const json_t *params, void *ctx)

@@ -89,7 +89,7 @@ static int open_layer(const struct instance *ct, struct lg_err *err)
 	int fd;
 
 	/* A VM's is a disk, which nobody here looks into. */
-	if (ct->vm && lg_layer_image(var, ct->ctid, image)) {
+	if (ct->vm && lg_layer_disk(var, ct->ctid, image)) {
 		fd = open(image, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 		return fd < 0 ? lg_fail(err, -errno, "open '%s'", image) : fd;
 	}
