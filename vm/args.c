@@ -195,13 +195,14 @@ static void add_disk(struct lg_vm_args *a, const struct lg_vm_spec *spec, const 
 	if (strcmp(disk->role, "code") == 0 || strcmp(disk->role, "vars") == 0)
 		return;
 	add(a, "-device");
+	/* A port of AHCI has room for one, and QEMU does not look for a free one. */
 	if (strcmp(disk->role, "cdrom") == 0)
-		add(a, "ide-cd,drive=%s,id=disk-%s,bootindex=1", disk->role, disk->role);
+		add(a, "ide-cd,bus=ide.1,drive=%s,id=disk-%s,bootindex=1", disk->role, disk->role);
 	else if (spec->guest || strcmp(p->disk, "virtio-blk") == 0)
 		add(a, "virtio-blk-%s,drive=%s,id=disk-%s,serial=%s," ERRORS "%s", bus(spec), disk->role, disk->role, disk->role,
 		    spec->guest ? "" : ",bootindex=0");
 	else
-		add(a, "%s,drive=%s,id=disk-%s,serial=%s," ERRORS ",bootindex=0", p->disk, disk->role, disk->role, disk->role);
+		add(a, "%s,bus=ide.0,drive=%s,id=disk-%s,serial=%s," ERRORS ",bootindex=0", p->disk, disk->role, disk->role, disk->role);
 }
 
 static void add_network(struct lg_vm_args *a, const struct lg_vm_spec *spec, int fd, const struct preset *p)

@@ -295,3 +295,35 @@ moves_asleep() {
 	wait_for 20 has_counted "$COUNT" || fail "it stands still at $(count_of 101), and was at $COUNT"
 	is "$(in_ct 101 cat /dev/shm/word)" word "what was in memory"
 }
+
+@test "one with a system of its own goes there and back, suspended, with what its firmware has stored" {
+	local sum
+	[ -e /usr/share/OVMF/OVMF_CODE_4M.fd ] || [ -e /usr/share/OVMF/OVMF_CODE.fd ] || cannot_run "needs the package ovmf"
+	use_host A
+	: >"$BATS_TEST_TMPDIR/cd.iso"
+	truncate -s 1M "$BATS_TEST_TMPDIR/cd.iso"
+	chmod 0644 "$BATS_TEST_TMPDIR/cd.iso"
+	lodge create 104 --vm --os other --firmware uefi --cdrom "$BATS_TEST_TMPDIR/cd.iso" --disk 48M --memory 128M 2>/dev/null
+	echo "what is on its disk" | dd of="$LG_VAR/ct/104/disk.raw" bs=1M seek=7 conv=notrunc status=none
+	lodge start 104 2>/dev/null
+	sleep 2
+	lodge suspend 104
+	sum=$(cd "$LG_VAR/ct/104" && sha256sum disk.raw vars.fd)
+	mv "$BATS_TEST_TMPDIR/cd.iso" "$BATS_TEST_TMPDIR/away.iso"
+	run move 104
+	is "$status" 16 "without what is in its drive: $output"
+	like "$(tr -s ' \n' ' ' <<<"$output")" "on the other host: cdrom: open '.*cd.iso': No such file" "what is in the way"
+	mv "$BATS_TEST_TMPDIR/away.iso" "$BATS_TEST_TMPDIR/cd.iso"
+	for _ in there back; do
+		run move 104
+		is "$status" 0 "move: $output"
+		is "$(state_on "$LG_HOST" 104)" none "state where it was"
+		use_host "$(other "$LG_HOST")"
+		is "$(cd "$LG_VAR/ct/104" && sha256sum disk.raw vars.fd)" "$sum" "its disk, and its firmware's"
+		lodge resume 104 2>/dev/null
+		is "$(field 104 .state)" running "state"
+		lodge suspend 104
+		sum=$(cd "$LG_VAR/ct/104" && sha256sum disk.raw vars.fd)
+	done
+	lodge destroy --force 104
+}

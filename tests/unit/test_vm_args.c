@@ -34,15 +34,15 @@ static const struct {
 	  { "tsc_early_khz", "pit=", "microvm" } },
 	{ "accel=tcg machine=q35 disk=disk_qcow2_rw disk=cdrom_raw_ro",
 	  { "node-name=disk-file,read-only=off",
-	    "driver=qcow2,file=disk-file,node-name=disk,read-only=off", "ide-cd,drive=cdrom,id=disk-cdrom,bootindex=1",
+	    "driver=qcow2,file=disk-file,node-name=disk,read-only=off", "ide-cd,bus=ide.1,drive=cdrom,id=disk-cdrom,bootindex=1",
 	    "virtio-blk-pci,drive=disk,id=disk-disk,serial=disk,werror=report,rerror=report,bootindex=0" },
 	  { "-kernel", "io.lodge.agent", "-append" } },
 	{ "accel=tcg machine=q35 disk=code_raw_ro disk=vars_raw_rw disk=disk_raw_rw preset=other",
 	  { "-machine q35,", "pflash0=code,pflash1=vars", "graphics=off", "node-name=code,read-only=on", "node-name=vars,read-only=off",
-	    "ide-hd,drive=disk,id=disk-disk" },
+	    "ide-hd,bus=ide.0,drive=disk,id=disk-disk" },
 	  { "-bios", "drive=code", "drive=vars", "VGA" } },
 	{ "accel=kvm machine=q35 disk=disk_raw_rw mac=02:00:00:00:00:01 preset=windows vnc=/run/x",
-	  { "-cpu host,hv-relaxed=on", "ide-hd,drive=disk", "e1000e,netdev=net", "base=localtime", "-vnc none", "-device VGA" },
+	  { "-cpu host,hv-relaxed=on", "ide-hd,bus=ide.0,drive=disk", "e1000e,netdev=net", "base=localtime", "-vnc none", "-device VGA" },
 	  { "virtio-blk", "virtio-net", "-display" } },
 };
 
