@@ -21,6 +21,10 @@ setup_file() {
 	in_ct 101 sh -c 'talk count /tmp/count 4 </dev/null >/dev/null 2>&1 & talk serve '$PORT' </dev/null >/dev/null 2>&1 &'
 }
 teardown_file() { hosts_down; }
+setup() {
+	use_host A
+	[ "$(state_on A 101)" != none ] || use_host B
+}
 teardown() { hosts_tell_more; }
 
 count_of() { in_ct 101 cat /tmp/count; }
