@@ -59,6 +59,9 @@ bool lg_cg_is_delegated(const struct lg_cg_host *host);
 /** lg_cg_where() - the path of TOP on cgroup2, for people. Borrowed. */
 const char *lg_cg_where(const struct lg_cg_host *host);
 
+/** lg_cg_open_own_procs() - cgroup.procs of the cgroup2 directory that this process is in. A descriptor, negative errno. */
+int lg_cg_open_own_procs(struct lg_err *err);
+
 /**
  * lg_cg_open_shims() - the cgroup2 directory to start shims in (struct lg_spawn.cgroup_fd)
  *

@@ -417,3 +417,28 @@ void lg_cg_host_free(struct lg_cg_host *host)
 		lg_close(host->v1[i].top);
 	free(host);
 }
+
+int lg_cg_open_own_procs(struct lg_err *err)
+{
+	__attribute__((cleanup(cleanup_mounts))) struct lg_cg_mounts *mounts = malloc(sizeof(*mounts));
+	lg_autofree char *text = NULL;
+	char path[PATH_MAX], procs[PATH_MAX + 16];
+	int fd, r;
+
+	if (!mounts)
+		return lg_fail(err, -ENOMEM, "find the own cgroup");
+	r = lg_cg_discover(mounts, err);
+	if (r < 0) {
+		free(mounts);
+		mounts = NULL;
+		return r;
+	}
+	r = lg_file_read(AT_FDCWD, "/proc/self/cgroup", CGROUP_TEXT_MAX, &text, NULL, err);
+	if (r == 0)
+		r = lg_cg_path_of(text, NULL, path);
+	if (r < 0)
+		return lg_fail(err, r, "find the own cgroup");
+	snprintf(procs, sizeof(procs), "%s%scgroup.procs", path, *path ? "/" : "");
+	fd = openat(mounts->v2.fd, procs, O_WRONLY | O_CLOEXEC);
+	return fd < 0 ? lg_fail(err, -errno, "open '%s'", procs) : fd;
+}

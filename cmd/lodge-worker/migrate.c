@@ -255,6 +255,11 @@ static int send_layer_still(struct move *m, struct lg_err *err)
 	return send_pass(m, &still, &bytes, err);
 }
 
+static int say_soon(const struct move *m, struct lg_err *err)
+{
+	return wire_send(&m->ssh.wire, json_pack("{s:s}", "op", "soon"), err);
+}
+
 /* What fails beside the dump waits for its end: then it is let go in order. */
 static int freeze_live(struct move *m, struct lg_err *err)
 {
@@ -263,7 +268,7 @@ static int freeze_live(struct move *m, struct lg_err *err)
 
 	while (r == 0 && m->msg.kind == LG_M_FROZEN) {
 		m->frozen_us = lg_msg_get_u64(&m->msg, "us", move_now_us());
-		if (!why.code && send_layer_still(m, &why) == 0)
+		if (!why.code && say_soon(m, &why) == 0 && send_layer_still(m, &why) == 0)
 			move_early(m, &why);
 		m->images = lg_close(m->images);
 		r = move_hear(m, &m->images, err);

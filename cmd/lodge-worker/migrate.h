@@ -25,6 +25,7 @@
  *	state, stated ----------------> that is all
  *	of a container:
  *	LG_M_FREEZE: it is stopped (LG_M_FROZEN)
+ *	soon -------------------------> it will be restored in a moment
  *	layer, image -----------------> what has changed, and its memory as it is written
  *	anew -------------------------> that memory is of no use: it ran on for a moment, and is dumped once more
  *	nothing runs, all is written
@@ -95,6 +96,10 @@ void ssh_close(struct ssh *s, struct lg_err *err);
 /* ---- migrate.c, receive.c, ask_move.c, wait_at.c ---- */
 
 struct job;
+
+/** warm_begin(), warm_end() - meanwhile a process that is to be moved to another cgroup does not wait for that (warm.c) */
+void warm_begin(void);
+void warm_end(void);
 
 /**
  * wait_at() - a test hook: where a move has come to @point. With LG_MOVE_STOP=FOLDER in the environment and a file of that name

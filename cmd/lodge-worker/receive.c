@@ -362,8 +362,10 @@ static int take_restore(struct receiver *rv, const json_t *m, json_t **ret, stru
 	int r = let_layer_go(rv, err);
 
 	(void)m;
-	return r < 0 ? r : call(rv, "io.lodge.ImportRestore", json_pack("{s:s}", "token", rv->token), ret,
-				err);
+	if (r == 0)
+		r = call(rv, "io.lodge.ImportRestore", json_pack("{s:s}", "token", rv->token), ret, err);
+	warm_end();
+	return r;
 }
 
 static int take_go(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
@@ -387,6 +389,16 @@ static int take_forget(struct receiver *rv, const json_t *m, json_t **ret, struc
 	static const char *const names[] = { "token", NULL };
 
 	return call(rv, "io.lodge.ImportForget", pick(m, names), ret, err);
+}
+
+static int take_soon(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
+{
+	(void)rv;
+	(void)m;
+	(void)ret;
+	(void)err;
+	warm_begin();
+	return 0;
 }
 
 static int nothing(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
@@ -415,6 +427,7 @@ static const struct op {
 	{ "done",	nothing,	false },
 	{ "round",	take_round,	false },
 	{ "image",	take_image,	true },
+	{ "soon",	take_soon,	true },
 	{ "anew",	take_anew,	true },
 	{ "incoming",	take_incoming,	false },
 	{ "state",	take_state,	true },
