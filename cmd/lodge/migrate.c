@@ -187,7 +187,7 @@ static const struct opt opts[] = {
 	{ "live", 0, NULL, "without stopping it: connections, memory and all move" },
 	{ "new-id", 0, "ID", "its number there" },
 	{ "max-downtime", 0, "TIME", "with --live: give up, and let it run on here, when it stands still for longer (500ms, 2s)" },
-	{ "rounds", 0, "N", "with --live: copy memory ahead N times at most (0 to 16; as it makes sense)" },
+	{ "rounds", 0, "N", "with --live, of a container: copy memory ahead N times at most (0 to 16; as it makes sense)" },
 	{ "keep-source", 0, NULL, "keep it here, too, stopped" },
 	{ "dry-run", 0, NULL, "only say whether it can move, or what is in the way" },
 	{ "ssh", 0, "COMMAND", "the command that makes the connection (ssh with options for no questions)" },
