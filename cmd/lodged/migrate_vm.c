@@ -66,8 +66,7 @@ static void on_still(const struct lg_msg *msg, const struct lg_err *err, void *a
 		m->frozen_at_us = lg_msg_get_u64(msg, "us", 0);
 		migrate_answer(m, LG_M_FROZEN, m->images);
 	} else if (!m->worker_ended) {
-		m->held = false;
-		migrate_answer_failure(m, err);
+		migrate_answer_failure(m, err);	/* and it is told to go on, whatever it does */
 	}
 	migrate_finish_if_over(m);
 }
@@ -137,7 +136,6 @@ static void on_switched(const struct lg_msg *msg, const struct lg_err *err, void
 		m->frozen = true;
 		migrate_answer(m, LG_M_FREEZE, m->images);
 	} else if (!m->worker_ended) {
-		m->held = false;
 		migrate_answer_failure(m, err);
 	}
 	migrate_finish_if_over(m);
