@@ -229,7 +229,7 @@ static int copy(int in, int out, uint64_t size, char ret_sum[LG_VM_DIGEST], stru
 
 	sha256_init(&sum);
 	while (size > 0) {
-		size_t n;
+		size_t n = 0;
 		int r = read_some(in, buf, size < sizeof(buf) ? (size_t)size : sizeof(buf), &n, err);
 
 		if (r < 0)
