@@ -9,10 +9,11 @@
  * asks, lodged does, and answers with the same kind, or with FAILED.
  */
 enum lg_migrate {
-	LG_M_LAYER = 1,	/* fd: the folder of its layer */
+	LG_M_LAYER = 1,	/* fd: the folder of its layer; of a VM its disk. Of one that is to move while it runs another fd: a file that
+			 * has something where the disk was written to since then */
 	LG_M_FREEZE,	/* nothing of it runs any more. fd: the folder of the images; us: since when, monotonic clock */
 	LG_M_FROZEN,	/* before that answer, perhaps several times: it was stopped just now, and its memory is yet to be written.
-			 * fd, us: likewise */
+			 * fd, us: likewise. Of a VM without fd, and written: 1 when that file tells all */
 	LG_M_STOP,	/* it is shut down */
 	LG_M_COMMIT,	/* token: from here on it is the other host that decides. It stays frozen, and what becomes of
 			 * it here is written down */

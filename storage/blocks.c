@@ -4,9 +4,12 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <nettle/sha2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +18,7 @@
 
 #define MAGIC UINT64_C(0x31736b6c62656701)
 #define LAST UINT64_MAX
+#define EXTENTS 512u		/* asked for at a time */
 #define TICK_NS 100000000	/* far more than one */
 #define SUM 16u		/* bytes of a block's digest in the book; none of an empty one */
 
@@ -34,6 +38,7 @@ struct lg_blocks {
 
 struct sender {
 	int file, out;
+	uint8_t *marks;		/* a bit for each block that is to be looked at; NULL: all are */
 	uint64_t size;
 	struct lg_blocks *book;
 	struct sha256_ctx sum;
@@ -152,6 +157,8 @@ static int pass_all(struct sender *s)
 	int r = 0;
 
 	for (uint64_t i = 0; r == 0 && i < s->book->n; i++) {
+		if (s->marks && !(s->marks[i / 8] & 1u << i % 8))
+			continue;
 		if (data < i * LG_BLOCK)
 			data = next_data(s, i * LG_BLOCK);
 		r = pass_block(s, i, data >= (i + 1) * LG_BLOCK);
@@ -172,6 +179,62 @@ static bool is_as_it_was(const struct lg_blocks *book, const struct stat *st)
 {
 	return ns_of(&book->began) && ns_of(&st->st_mtim) == ns_of(&book->written) &&
 	       ns_of(&st->st_mtim) + TICK_NS < ns_of(&book->began);
+}
+
+/* ---- where it was written to ---- */
+
+static void mark(struct sender *s, uint64_t from, uint64_t len)
+{
+	for (uint64_t i = from / LG_BLOCK; i < s->book->n && i * LG_BLOCK < from + len; i++)
+		s->marks[i / 8] |= (uint8_t)(1u << i % 8);
+}
+
+/* What has a place on the disk, or is to get one; also what was never more than zeros. */
+static int mark_extents(struct sender *s, int written)
+{
+	lg_autofree struct fiemap *map = calloc(1, sizeof(*map) + EXTENTS * sizeof(struct fiemap_extent));
+	uint64_t from = 0;
+
+	while (map) {
+		*map = (struct fiemap){ .fm_start = from, .fm_length = FIEMAP_MAX_OFFSET - from, .fm_extent_count = EXTENTS };
+		if (ioctl(written, FS_IOC_FIEMAP, map) < 0)
+			return -errno;
+		for (unsigned int i = 0; i < map->fm_mapped_extents; i++) {
+			const struct fiemap_extent *e = &map->fm_extents[i];
+
+			mark(s, e->fe_logical, e->fe_length);
+			from = e->fe_logical + e->fe_length;
+			if (e->fe_flags & FIEMAP_EXTENT_LAST)
+				return 0;
+		}
+		if (map->fm_mapped_extents == 0)
+			return 0;
+	}
+	return -ENOMEM;
+}
+
+/* What is only in memory yet. */
+static int mark_data(struct sender *s, int written)
+{
+	off_t at = 0, end;
+
+	while ((at = lseek(written, at, SEEK_DATA)) >= 0) {
+		end = lseek(written, at, SEEK_HOLE);
+		if (end < 0)
+			break;
+		mark(s, (uint64_t)at, (uint64_t)(end - at));
+		at = end;
+	}
+	return errno == ENXIO ? 0 : -errno;
+}
+
+static void mark_all(struct sender *s, int written)
+{
+	s->marks = calloc(1, s->book->n / 8 + 1);
+	if (s->marks && (mark_extents(s, written) < 0 || mark_data(s, written) < 0)) {
+		free(s->marks);
+		s->marks = NULL;
+	}
 }
 
 static int size_book(struct sender *s)
@@ -208,6 +271,11 @@ static int send_pass(struct sender *s, bool first, bool nothing)
 
 int lg_blocks_send(int file, struct lg_blocks **book, int out, uint64_t *ret_bytes, struct lg_err *err)
 {
+	return lg_blocks_send_written(file, -1, book, out, ret_bytes, err);
+}
+
+int lg_blocks_send_written(int file, int written, struct lg_blocks **book, int out, uint64_t *ret_bytes, struct lg_err *err)
+{
 	lg_autofree struct sender *s = calloc(1, sizeof(*s));
 	bool first = !*book, nothing;
 	struct timespec now;
@@ -227,8 +295,11 @@ int lg_blocks_send(int file, struct lg_blocks **book, int out, uint64_t *ret_byt
 	s->book = *book;
 	nothing = !first && is_as_it_was(*book, &st);
 	r = size_book(s);
+	if (r == 0 && !first && !nothing && written >= 0)
+		mark_all(s, written);
 	if (r == 0)
 		r = send_pass(s, first, nothing);
+	free(s->marks);
 	(*book)->began = now;
 	(*book)->written = st.st_mtim;
 	*ret_bytes = s->bytes;

@@ -8,7 +8,7 @@
  * descriptor that can be written or read.
  *
  * The book has a digest of every block, so that a pass reads the whole file and sends little; a file that nobody has written to since
- * the last pass is not read again. The stream is a head (what it is, size
+ * the last pass is not read again. Who knows where it was written to has only that read. The stream is a head (what it is, size
  * of the file, whether it is the first), records (number of the block, bytes, of which none means that it is empty) and a digest of
  * all that.
  */
@@ -30,6 +30,13 @@ struct lg_blocks;
  * Return: 0; -EPIPE when the other end went away; other negative errnos. The book is then worth nothing.
  */
 int lg_blocks_send(int file, struct lg_blocks **book, int out, uint64_t *ret_bytes, struct lg_err *err);
+
+/**
+ * lg_blocks_send_written() - the same, but what is not written is not looked at
+ * @written:	a file as long as @file, with something (zeros are something) wherever @file was written to since before the first
+ *		pass. Where its file system does not tell, all of @file is looked at
+ */
+int lg_blocks_send_written(int file, int written, struct lg_blocks **book, int out, uint64_t *ret_bytes, struct lg_err *err);
 
 /** lg_blocks_free() - NULL is fine. */
 void lg_blocks_free(struct lg_blocks *book);

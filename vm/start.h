@@ -82,9 +82,11 @@ enum lg_vm_proto {
  *			The processors stop and stay stopped; answered when it is written, with "qemu", the version that wrote it.
  *			From then on it is ended (SIGKILL), or told to continue; the end of the connection that asked is a continue
  *			as well. Answered with an error it runs on
+ *	what=written	role; fd: an empty file as long as that disk. From now on what is written to the disk is written there as well,
+ *			until the machine stands still for a move
  *	what=move	as suspend, but the processors run while most of it is written, into a pipe; error object, still_ms: when
  *			what is left of it takes no longer (100), they stop, and that is the answer: us, since when (monotonic
- *			clock). Then it is told to switch or to continue
+ *			clock); written: 1 when the file of "written" has all of it. Then it is told to switch or to continue
  *	what=switch	the rest is written; from then on as after a suspend
  *	what=commit	it may run on another host: the end of the connection that asked ends it now. "continue" takes that back
  *	what=continue	after a suspend or a move that did not happen; answered when it runs

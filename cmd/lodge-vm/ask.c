@@ -379,6 +379,7 @@ static const struct {
 	void (*take)(struct lg_msg *m, int from);
 } states[] = {
 	{ "suspend",  suspend_take },
+	{ "written",  written_take },
 	{ "move",     suspend_move },
 	{ "switch",   suspend_switch },
 	{ "commit",   suspend_commit },

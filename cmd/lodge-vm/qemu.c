@@ -79,6 +79,7 @@ static void on_event(void *arg, const char *name, const json_t *data)
 	if (strcmp(name, "VSERPORT_CHANGE") == 0)
 		qga_listens(lg_json_bool(data, "open", false));
 	suspend_event(name);
+	written_event(name, data);
 	if (strcmp(name, "MIGRATION") == 0)
 		start_event();
 	if (strcmp(name, "SHUTDOWN") != 0)

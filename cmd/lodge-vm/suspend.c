@@ -46,6 +46,7 @@ static enum { IDLE, QUIETING, COPYING, STILL, WRITING, HELD, GOING } phase;
 static bool moves;		/* it goes to another host, and runs while it is copied */
 static bool at_last;		/* it was told to stop, however much is left */
 static bool committed;		/* that it is the other host that decides */
+static bool written_known;	/* what was written to its disk meanwhile */
 static uint64_t still_ms, still_us;
 static struct lg_source asked = { .fd = -1, .on_event = on_asker_gone };	/* who asked for the suspend */
 static char asked_tag[24];
@@ -68,8 +69,10 @@ static void say(int to, const char *tag, const struct lg_err *err)
 		lg_msg_put_err(&answer, err);
 	if (phase == HELD)
 		lg_msg_put(&answer, "qemu", qemu_version());
-	if (phase == STILL)
+	if (phase == STILL) {
 		lg_msg_put_u64(&answer, "us", still_us);
+		lg_msg_put_u64(&answer, "written", written_known);
+	}
 	lg_msg_send(to, &answer);
 }
 
@@ -160,6 +163,7 @@ static void go_on(void)
 {
 	phase = GOING;
 	committed = false;
+	written_drop();
 	vm.quiet = false;
 	command_again();
 }
@@ -193,13 +197,27 @@ static uint64_t now_us(void)
 	return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }
 
-static void hold(int in, const char *trace)
+static void is_held(void)
 {
-	lg_trace(trace);
-	phase = in;
-	if (in == STILL && !still_us)
-		still_us = now_us();
+	lg_trace("state written");
+	phase = HELD;
 	say(asked.fd, asked_tag, NULL);
+}
+
+static void is_still(bool known)
+{
+	written_known = known;
+	if (phase == STILL)
+		say(asked.fd, asked_tag, NULL);
+}
+
+static void stands_still(void)
+{
+	lg_trace("all but the last is written");
+	phase = STILL;
+	if (!still_us)
+		still_us = now_us();
+	written_settle(is_still);
 }
 
 /* A guest that writes faster than it is copied stands still for as long as it takes. */
@@ -222,9 +240,9 @@ static void on_written(void *arg, const json_t *ret, const struct lg_err *err)
 	if (is_over(ret, err, "ask QEMU how far it is"))
 		return;
 	if (status && strcmp(status, "completed") == 0) {
-		hold(HELD, "state written");
+		is_held();
 	} else if (status && strcmp(status, "pre-switchover") == 0 && phase == COPYING) {
-		hold(STILL, "all but the last is written");
+		stands_still();
 	} else if (status && (strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0)) {
 		failed(-EIO, "QEMU could not write the machine's state", lg_json_str(ret, "error-desc"));
 	} else {

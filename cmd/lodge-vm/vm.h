@@ -61,7 +61,7 @@ void set_title(unsigned int ctid);
 
 /* ---- timers.c ---- */
 
-enum timer { TIMER_QMP, TIMER_WATCHDOG, TIMER_ASK, TIMER_INCOMING, TIMER_SUSPEND, TIMER_QGA, TIMERS };
+enum timer { TIMER_QMP, TIMER_WATCHDOG, TIMER_ASK, TIMER_INCOMING, TIMER_SUSPEND, TIMER_QGA, TIMER_WRITTEN, TIMERS };
 
 int timers_init(void);
 
@@ -219,6 +219,20 @@ bool suspend_quiet(const char *tag);
 
 /** suspend_alone() - there is no agent any more. */
 void suspend_alone(void);
+
+/* ---- written.c: what is written to a disk while the machine moves ---- */
+
+/** written_take() - ASK written: from now on it is known. */
+void written_take(struct lg_msg *m, int from);
+
+/** written_settle() - the machine stands still: @done is called once, @ok: the file tells all of it. Nothing more is written to it. */
+void written_settle(void (*done)(bool ok));
+
+/** written_drop() - nobody wants to know any more. */
+void written_drop(void);
+
+/** written_event() - of QEMU's. */
+void written_event(const char *name, const json_t *data);
 
 /* ---- incoming.c: out of its state ---- */
 

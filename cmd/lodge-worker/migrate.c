@@ -189,7 +189,7 @@ static int send_disk_pass(struct move *m, uint64_t *ret_bytes, struct lg_err *er
 	int r = wire_send(&m->ssh.wire, json_pack("{s:s}", "op", "disk"), err);
 
 	if (r == 0)
-		r = lg_blocks_send(m->layer, &m->blocks, m->ssh.wire.out, ret_bytes, err);
+		r = lg_blocks_send_written(m->layer, m->written, &m->blocks, m->ssh.wire.out, ret_bytes, err);
 	if (r == 0)
 		r = wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "done"), NULL, err);
 	m->stage_bytes += r == 0 ? *ret_bytes : 0;
@@ -229,6 +229,7 @@ static int send_layer_live(struct move *m, struct lg_err *err)
 	if (!m->running)
 		return 0;
 	r = move_ask(m, LG_M_LAYER, &m->layer, err);
+	m->written = r == 0 ? lg_msg_take_fd(&m->msg, 1) : -1;
 	for (unsigned int i = 0; r == 0 && i < LIVE_PASSES && bytes > LITTLE; i++)
 		r = send_pass(m, &runs, &bytes, err);
 	return r;
@@ -443,6 +444,7 @@ static void move_finish(struct move *m)
 	lg_blocks_free(m->blocks);
 	lg_close(m->layer);
 	lg_close(m->images);
+	lg_close(m->written);
 	lg_close(m->stream);
 	lg_close(m->kept);
 	lg_conf_free(m->conf);
@@ -472,7 +474,7 @@ static int connect_and_move(struct move *m, struct lg_err *err)
 
 int migrate_send(const struct job *job, struct lg_err *err)
 {
-	struct move m = { .job = job, .layer = -1, .images = -1, .stream = -1, .kept = -1, .stages = json_array(),
+	struct move m = { .job = job, .layer = -1, .images = -1, .written = -1, .stream = -1, .kept = -1, .stages = json_array(),
 			  .notes = json_array(), .blockers = json_array() };
 	int r = read_request(&m, err);
 

@@ -29,6 +29,7 @@ struct move {
 	bool vm;			/* its layer is a disk */
 	struct lg_blocks *blocks;	/* what the other side has of that */
 	int layer, images;		/* -1: not yet */
+	int written;			/* of a VM that runs: where its disk was written to; -1: not known */
 	int stream, kept;		/* of a VM: where its state comes from, and where it is kept; -1 */
 	unsigned int early;		/* images of memory that were sent while CRIU wrote the others: pages-1.img to this one */
 	struct lg_ahead ahead;		/* what decides how often memory is copied ahead */

@@ -116,6 +116,8 @@ int move_stream(struct move *m, struct lg_err *err)
 		return r;
 	m->frozen_us = lg_msg_get_u64(&m->msg, "us", move_now_us());
 	m->frozen_us = m->frozen_us ? m->frozen_us : move_now_us();
+	if (!lg_msg_get_u64(&m->msg, "written", 0))
+		m->written = lg_close(m->written);	/* all of the disk is looked at */
 	move_note(m, "copy ahead", start);
 	return 0;
 }

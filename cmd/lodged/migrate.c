@@ -105,6 +105,8 @@ static void give_layer(struct migrate *m)
 
 	if (fd < 0)
 		migrate_answer_failure(m, &err);
+	else if (m->op->ct->vm && m->live)
+		migrate_vm_layer(m, lg_take_fd(&fd));
 	else
 		migrate_answer(m, LG_M_LAYER, fd);
 }
@@ -454,7 +456,7 @@ void api_migrate(struct lg_vcall *call, const json_t *params, void *ctx)
 		lg_vcall_fail(call, &err);
 		return;
 	}
-	m->sock = m->images = m->ahead.folder = -1;
+	m->sock = m->images = m->ahead.folder = m->disk = m->written = -1;
 	m->op = op_new(ct, "migrate", call);
 	if (!m->op) {
 		free(m);

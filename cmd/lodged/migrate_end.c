@@ -49,6 +49,8 @@ void migrate_release(struct migrate *m)
 	sd_event_source_disable_unref(m->io);
 	lg_close(m->sock);
 	lg_close(m->images);
+	lg_close(m->disk);
+	lg_close(m->written);
 	ahead_drop(m);
 	json_decref(m->note);
 	json_decref(m->report);

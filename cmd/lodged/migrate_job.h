@@ -22,6 +22,7 @@ struct migrate {
 	int images;			/* -1: it was not frozen for this */
 	struct criu_job *job;		/* holds the container; NULL: nothing does */
 	bool held;			/* of a VM: its shim holds it, or copies it to do so */
+	int disk, written;		/* of a VM: its disk, and the file that tells where that was written to since; -1 */
 	unsigned int asks;		/* of that shim, which are not answered yet */
 	unsigned int max_downtime_ms;	/* 0: nobody said */
 	bool lending, stopping;		/* FREEZE and STOP are under way */
@@ -58,6 +59,9 @@ int migrate_request(struct migrate *m, uint32_t kind, int images, int root, stru
 void migrate_freeze(struct migrate *m);
 
 /* ---- migrate_vm.c ---- */
+
+/** migrate_vm_layer() - answer with its disk, @fd (taken over), and from now on remember what is written to it */
+void migrate_vm_layer(struct migrate *m, int fd);
 
 /** migrate_vm_copy() - the worker wants its memory: answered with a pipe and the file that keeps it, and by FROZEN when it stands still */
 void migrate_vm_copy(struct migrate *m);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/lodged/migrate.h"
@@ -54,7 +55,79 @@ static int ask_for(struct migrate *m, const char *what, unsigned int seconds, vm
 	return ask(m, &msg, seconds, fn, err);
 }
 
+/* ---- its disk ---- */
+
+static void answer_layer(struct migrate *m)
+{
+	struct lg_msg msg;
+
+	lg_msg_init(&msg, LG_M_LAYER);
+	lg_msg_put_fd(&msg, m->disk);
+	if (m->written >= 0)
+		lg_msg_put_fd(&msg, m->written);
+	if (m->sock >= 0)
+		lg_msg_send(m->sock, &msg);
+	m->disk = lg_close(m->disk);
+	m->written = lg_close(m->written);
+}
+
+/* Without it the whole disk is looked at while the machine stands still. */
+static void on_written(const struct lg_msg *msg, const struct lg_err *err, void *arg)
+{
+	struct migrate *m = arg;
+
+	if (is_over(m))
+		return;
+	if (!msg) {
+		lg_log(LG_LOG_INFO, "%s: what is written to its disk is not known: %s", instance_label(m->op->ct), err->msg);
+		m->written = lg_close(m->written);
+	}
+	answer_layer(m);
+	migrate_finish_if_over(m);
+}
+
+/* A file without a name: it goes with those who hold it. */
+static int make_written(const struct migrate *m, struct lg_err *err)
+{
+	lg_autoclose int fd = openat(m->op->ct->d->var_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	struct stat st;
+
+	if (fd < 0 || fstat(m->disk, &st) < 0 || ftruncate(fd, st.st_size) < 0)
+		return lg_fail(err, -errno, "make a file for what is written");
+	return lg_take_fd(&fd);
+}
+
+void migrate_vm_layer(struct migrate *m, int fd)
+{
+	struct instance *ct = m->op->ct;
+	struct lg_err err = { 0 };
+	struct lg_msg msg;
+
+	m->disk = fd;
+	m->written = ct->state == STATE_RUNNING && ct->shim ? make_written(m, &err) : -1;
+	if (m->written >= 0) {
+		vm_ask_begin(&msg, "written");
+		lg_msg_put(&msg, "role", lg_kind_is_foreign(ct->conf) ? "disk" : "layer");
+		lg_msg_put_fd(&msg, m->written);
+		if (ask(m, &msg, ANSWER_S, on_written, &err) == 0)
+			return;
+		m->written = lg_close(m->written);
+	}
+	answer_layer(m);
+}
+
 /* ---- it is copied while it runs ---- */
+
+static void answer_still(struct migrate *m, uint64_t written)
+{
+	struct lg_msg msg;
+
+	lg_msg_init(&msg, LG_M_FROZEN);
+	lg_msg_put_u64(&msg, "us", m->frozen_at_us);
+	lg_msg_put_u64(&msg, "written", written);
+	if (m->sock >= 0)
+		lg_msg_send(m->sock, &msg);
+}
 
 static void on_still(const struct lg_msg *msg, const struct lg_err *err, void *arg)
 {
@@ -64,7 +137,7 @@ static void on_still(const struct lg_msg *msg, const struct lg_err *err, void *a
 		return;
 	if (msg) {
 		m->frozen_at_us = lg_msg_get_u64(msg, "us", 0);
-		migrate_answer(m, LG_M_FROZEN, m->images);
+		answer_still(m, lg_msg_get_u64(msg, "written", 0));
 	} else if (!m->worker_ended) {
 		migrate_answer_failure(m, err);	/* and it is told to go on, whatever it does */
 	}

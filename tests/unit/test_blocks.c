@@ -5,10 +5,13 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -146,6 +149,60 @@ START_TEST(what_nobody_has_written_to_is_not_read_again)
 }
 END_TEST
 
+/* On a file system that tells extents: a tmpfs does not. */
+static int written_file(void)
+{
+	char path[] = "/var/tmp/lodge-blocks.XXXXXX";
+	struct fiemap map = { .fm_length = FIEMAP_MAX_OFFSET };
+	int fd = mkstemp(path);
+
+	ck_assert_int_ge(fd, 0);
+	unlink(path);
+	ck_assert_int_eq(ftruncate(fd, DISK), 0);
+	if (ioctl(fd, FS_IOC_FIEMAP, &map) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static uint64_t pass_written(int written)
+{
+	uint64_t sent;
+
+	ck_assert_int_eq(ftruncate(stream, 0), 0);
+	lseek(stream, 0, SEEK_SET);
+	ck_assert_int_eq(lg_blocks_send_written(here, written, &book, stream, &sent, &err), 0);
+	return sent;
+}
+
+START_TEST(where_it_was_written_to_is_looked_at)
+{
+	lg_autoclose int written = written_file();
+
+	if (written < 0) {
+		puts("cannot run: /var/tmp tells no extents");
+		return;
+	}
+	put(0, 10 * LG_BLOCK, 'a');
+	ck_assert_uint_eq(pass_written(written), 10 * LG_BLOCK);
+	ck_assert_int_eq(arrive(DISK), 0);
+	put(3 * LG_BLOCK, 1, 'x');
+	put(7 * LG_BLOCK, 1, 'y');
+	put(9 * LG_BLOCK, 1, 'z');
+	ck_assert_int_eq(pwrite(written, "", 1, 3 * LG_BLOCK + 5), 1);
+	ck_assert_uint_eq(pass_written(written), LG_BLOCK);
+	ck_assert_int_eq(arrive(DISK), 0);
+	/* Zeros that only have a place count as well. */
+	ck_assert_int_eq(fallocate(written, 0, 7 * LG_BLOCK, LG_BLOCK), 0);
+	ck_assert_uint_eq(pass_written(written), LG_BLOCK);
+	ck_assert_int_eq(arrive(DISK), 0);
+	/* A file that does not tell: all of it is looked at. */
+	ck_assert_uint_eq(pass_written(there), LG_BLOCK);
+	ck_assert_int_eq(arrive(DISK), 0);
+	same();
+}
+END_TEST
+
 START_TEST(what_was_discarded_is_empty_there)
 {
 	struct stat st;
@@ -229,6 +286,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, passes_bring_what_has_changed);
 	tcase_add_test(tc, what_nobody_has_written_to_is_not_read_again);
+	tcase_add_test(tc, where_it_was_written_to_is_looked_at);
 	tcase_add_test(tc, what_was_discarded_is_empty_there);
 	tcase_add_test(tc, a_disk_that_grew_arrives_whole);
 	tcase_add_test(tc, no_stream_is_refused);

@@ -776,6 +776,43 @@ START_TEST(a_machine_that_moves_stands_still_before_the_last_of_it)
 }
 END_TEST
 
+static const char *written(const char *disk)
+{
+	int fd = open(drive_path(&d, "written"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	lg_msg_drop_fds(&d.m);
+	lg_msg_init(&d.m, LG_P_ASK);
+	lg_msg_put(&d.m, "tag", "w1");
+	lg_msg_put(&d.m, "what", "written");
+	lg_msg_put(&d.m, "role", disk);
+	lg_msg_put_fd(&d.m, fd);
+	ck_assert_int_eq(lg_msg_send(d.sock, &d.m), 0);
+	close(fd);
+	lg_msg_init(&d.m, 0);
+	ck_assert(expect(LG_P_TOLD));
+	ck_assert_str_eq(lg_msg_get(&d.m, "tag"), "w1");
+	return lg_msg_get(&d.m, "error") ? lg_msg_get(&d.m, "error") : "";
+}
+
+START_TEST(what_is_written_meanwhile_is_known)
+{
+	boot();
+	ck_assert_str_eq(written("base"), "ASK written is of no use now");
+	ck_assert_str_eq(written("layer"), "");
+	ck_assert_str_eq(written("layer"), "ASK written is of no use now");
+	write_state("move", "");
+	ck_assert_uint_eq(lg_msg_get_u64(&d.m, "written", 0), 1);
+	ck_assert_str_eq(told("continue", NULL, NULL, "error"), "");
+	ck_assert(drive_wait_file(&d, "console.log", "it runs on"));
+	/* Another move begins anew, and one without it knows nothing. */
+	write_state("move", "");
+	ck_assert_uint_eq(lg_msg_get_u64(&d.m, "written", 1), 0);
+	ck_assert_str_eq(told("continue", NULL, NULL, "error"), "");
+	ck_assert_str_eq(written("layer"), "");
+	kill_machine();
+}
+END_TEST
+
 static void move_to_the_end(void)
 {
 	boot();
@@ -873,6 +910,7 @@ int main(void)
 	tcase_add_test(disk, a_suspended_machine_is_held_until_it_is_told);
 	tcase_add_test(disk, a_suspended_machine_runs_on_when_who_asked_goes_away);
 	tcase_add_test(disk, a_machine_that_moves_stands_still_before_the_last_of_it);
+	tcase_add_test(disk, what_is_written_meanwhile_is_known);
 	tcase_add_test(disk, a_committed_machine_ends_with_who_asked);
 	tcase_add_test(disk, a_commit_is_taken_back);
 	tcase_add_test(disk, a_state_is_read_by_the_release_that_wrote_it);

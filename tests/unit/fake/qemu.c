@@ -70,6 +70,8 @@ static void answer(const char *line)
 	} values[] = {
 		{ "\"query-balloon\"", "{\"actual\":134217728}" },
 		{ "\"query-status\"", "{\"status\":\"running\"}" },
+		{ "\"add-fd\"", "{\"fdset-id\":0,\"fd\":9}" },
+		{ "\"query-block-jobs\"", "[{\"device\":\"written\",\"ready\":true,\"len\":65536,\"offset\":65536}]" },
 		{ "\"query-migrate\"", pauses ? "{\"status\":\"pre-switchover\"}" : "{\"status\":\"completed\"}" },
 	};
 	const char *id = strstr(line, "\"id\":"), *value = "{}";
@@ -84,6 +86,8 @@ static void answer(const char *line)
 	dprintf(f.qmp, "{\"return\": %s, \"id\": %ld}\r\n", value, id ? strtol(id + 5, NULL, 10) : 0);
 	if (strstr(line, "\"cont\""))
 		run();
+	if (strstr(line, "\"block-job-cancel\""))
+		dprintf(f.qmp, "{\"event\": \"BLOCK_JOB_COMPLETED\", \"data\": {\"device\": \"written\"}}\r\n");
 	if (strstr(line, "\"system_powerdown\"")) {
 		dprintf(f.qmp, "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": \"guest-shutdown\"}}\r\n");
 		exit(0);
