@@ -72,7 +72,7 @@ static int parse_numbers(const struct lg_msg *m, struct lg_vm_spec *ret, struct 
 	uint64_t ctid = lg_msg_get_u64(m, "ctid", 0), base = lg_msg_get_u64(m, "id_base", 0);
 
 	ret->memory = lg_msg_get_u64(m, "memory", 0);
-	ret->vcpus = lg_msg_get_u64(m, "vcpus", 1);
+	ret->vcpus = lg_msg_get_u64(m, "processors", lg_msg_get_u64(m, "vcpus", 1));
 	ret->watchdog_s = lg_msg_get_u64(m, "watchdog_s", 0);
 	ret->guest = lg_msg_get_u64(m, "guest", 0) != 0;
 	ret->incoming = lg_msg_get_u64(m, "incoming", 0) != 0;

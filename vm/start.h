@@ -50,7 +50,8 @@ enum lg_vm_proto {
  *	accel		kvm or tcg
  *	machine		microvm or q35
  *	memory		bytes
- *	vcpus		processors of the machine
+ *	processors	of the machine; absent: vcpus
+ *	vcpus		how many of them are on
  *	watchdog_s	how long the guest's init may take to be executed; 0: for ever
  *	append		with guest: the kernel's command line, as lg_vm_cmdline() makes it
  *	guest		1: direct boot of a template, with an agent. Then lodge-vm makes SETUP (vm/agent.h) of the fields of the

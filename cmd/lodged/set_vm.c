@@ -90,7 +90,7 @@ static void plan_cpus(struct change *c)
 		return;
 	c->wishes |= 1u << WISH_CPUS;
 	if (wanted > has)
-		at_next_start(c, "cpus", json_sprintf("cpus: %u from the next start on; until then the %u that it was started with",
+		at_next_start(c, "cpus", json_sprintf("cpus: %u from the next start on; until then the %u that its machine has",
 						      wanted, has));
 }
 

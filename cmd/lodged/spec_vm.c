@@ -99,10 +99,19 @@ static void put_network(const struct instance *ct, struct lg_msg *m)
 	spec_vm_put_addrs(ct, ct->conf, m);
 }
 
-static int put_cmdline(const struct vm_run *run, struct lg_msg *m, struct lg_err *err)
+/* Of the processors that its machine has, those that are to be on. */
+static unsigned int vcpus_on(const struct instance *ct)
 {
+	unsigned int n = 0;
+
+	return lg_vm_cpus(ct->conf, &n, NULL) == 0 && n < ct->vm_run.vcpus ? n : ct->vm_run.vcpus;
+}
+
+static int put_cmdline(const struct instance *ct, struct lg_msg *m, struct lg_err *err)
+{
+	const struct vm_run *run = &ct->vm_run;
 	char text[512];
-	int r = lg_vm_cmdline(run->kvm ? "kvm" : "tcg", run->machine, run->vcpus, text, sizeof(text));
+	int r = lg_vm_cmdline(run->kvm ? "kvm" : "tcg", run->machine, vcpus_on(ct), text, sizeof(text));
 
 	return r < 0 ? lg_fail(err, r, "its kernel's command line") : lg_msg_put(m, "append", text);
 }
@@ -120,7 +129,8 @@ static void put_machine(const struct op *op, struct lg_msg *m)
 	lg_msg_put(m, "accel", ct->vm_run.kvm ? "kvm" : "tcg");
 	lg_msg_put(m, "machine", ct->vm_run.machine);
 	lg_msg_put_u64(m, "memory", ct->vm_run.memory);
-	lg_msg_put_u64(m, "vcpus", ct->vm_run.vcpus);
+	lg_msg_put_u64(m, "processors", ct->vm_run.vcpus);
+	lg_msg_put_u64(m, "vcpus", vcpus_on(ct));
 	lg_msg_put_u64(m, "watchdog_s", op->vm->watchdog_s);
 	lg_msg_put(m, "preset", "linux");
 	lg_msg_put(m, "guest", "1");
@@ -144,7 +154,7 @@ int spec_vm_make(struct op *op, struct lg_msg *m, int fds[VM_SPEC_FDS], struct l
 	spec_put_shim_paths(op->ct, m);
 	put_machine(op, m);
 	put_network(op->ct, m);
-	r = put_cmdline(&op->ct->vm_run, m, err);
+	r = put_cmdline(op->ct, m, err);
 	if (r == 0)
 		r = spec_put_kernel(op->ct, m, err);
 	if (r == 0)

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cmd/lodged/foreign.h"
 #include "cmd/lodged/migrate.h"
@@ -21,6 +22,7 @@
 #include "lib/log.h"
 #include "lib/settings.h"
 
+#define CPUS_LIVE 4u		/* that a machine has at least, if the host does: those that are not asked for are off */
 #define MAKE_TIMEOUT_S 1800u	/* a base disk of a large template */
 #define MACHINE_TIMEOUT_S 60u	/* until QEMU is there */
 #define BOOT_KVM_S 60u
@@ -37,6 +39,15 @@ void vm_start_free(struct vm_start *vm)
 }
 
 /* ---- what it is, and what it boots from ---- */
+
+/* Its agent switches them on when they are asked for; nobody does so in a system of its own. */
+static unsigned int machine_cpus(unsigned int wanted)
+{
+	long host = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned int most = host > 0 && host < (long)CPUS_LIVE ? (unsigned int)host : CPUS_LIVE;
+
+	return wanted > most ? wanted : most;
+}
 
 static int check_vm(void *ctx, struct lg_err *err)
 {
@@ -57,6 +68,8 @@ static int check_vm(void *ctx, struct lg_err *err)
 	r = lg_vm_memory(ct->conf, &run->memory, err);
 	if (r == 0)
 		r = lg_vm_cpus(ct->conf, &run->vcpus, err);
+	if (r == 0 && !lg_kind_is_foreign(ct->conf))
+		run->vcpus = machine_cpus(run->vcpus);
 	if (r == 0)
 		r = lg_setting_value(ct->conf, "boot-timeout", run->kvm ? BOOT_KVM_S : BOOT_TCG_S, &boot, err);
 	op->vm->watchdog_s = boot > UINT32_MAX / 2 ? UINT32_MAX / 2 : (unsigned int)boot;
