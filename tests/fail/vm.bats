@@ -213,7 +213,7 @@ killed() {
 				lodged_down KILL >/dev/null
 				lodged_up
 			else
-				for pid in $(qemus); do kill -KILL "$pid"; done
+				for pid in $(qemus); do kill -KILL "$pid" || [ ! -e "/proc/$pid" ]; done	# it may be over already
 			fi
 			wait || test $? -gt 0
 			is_settled() { [ "$(field 101 .busy)" = null ]; }
