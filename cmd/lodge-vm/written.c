@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "cmd/lodge-vm/vm.h"
 #include "ct/proto.h"
@@ -31,6 +32,9 @@ static struct {
 	int to;			/* who asked, until it is answered; -1 */
 	char tag[24];
 } asker = { .to = -1 };
+static void on_owner_gone(struct lg_source *s, uint32_t events);
+
+static struct lg_source owner = { .fd = -1, .on_event = on_owner_gone };	/* a copy of who asked: nobody else wants to know */
 static char node[24], role[16];
 static unsigned int nr, polls;
 static int64_t fdset = -1;
@@ -40,6 +44,7 @@ static void (*settled)(bool ok);
 
 static void clean_up(void)
 {
+	lg_source_close(&owner);
 	qemu_command("blockdev-del", json_pack("{s:s}", "node-name", node), -1, COMMAND_MS, NULL, NULL);
 	if (fdset >= 0)
 		qemu_command("remove-fd", json_pack("{s:I}", "fdset-id", (json_int_t)fdset), -1, COMMAND_MS, NULL, NULL);
@@ -157,6 +162,9 @@ void written_take(struct lg_msg *m, int from)
 		tell(&err);
 		return;
 	}
+	owner.fd = fcntl(from, F_DUPFD_CLOEXEC, 0);
+	if (owner.fd >= 0 && lg_source_add(&owner, EPOLLRDHUP) < 0)
+		owner.fd = lg_close(owner.fd);
 	state = MAKING;
 	snprintf(role, sizeof(role), "%s", disk);
 	snprintf(node, sizeof(node), "written%u", ++nr);
@@ -219,6 +227,13 @@ void written_drop(void)
 	state = ENDING;
 	qemu_command("block-job-cancel", json_pack("{s:s, s:b}", "device", JOB, "force", 1), -1, COMMAND_MS, NULL, NULL);
 	settle(false);
+}
+
+static void on_owner_gone(struct lg_source *s, uint32_t events)
+{
+	(void)events;
+	lg_source_close(s);
+	written_drop();
 }
 
 void written_event(const char *name, const json_t *data)

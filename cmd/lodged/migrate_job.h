@@ -22,6 +22,7 @@ struct migrate {
 	int images;			/* -1: it was not frozen for this */
 	struct criu_job *job;		/* holds the container; NULL: nothing does */
 	bool held;			/* of a VM: its shim holds it, or copies it to do so */
+	bool watched;			/* of a VM: its shim was asked to remember what is written to its disk */
 	int disk, written;		/* of a VM: its disk, and the file that tells where that was written to since; -1 */
 	unsigned int asks;		/* of that shim, which are not answered yet */
 	unsigned int max_downtime_ms;	/* 0: nobody said */
@@ -72,7 +73,7 @@ void migrate_vm_freeze(struct migrate *m);
 /** migrate_vm_commit() - from here on it does not run on with the end of this daemon; then m->committed, and the worker is answered */
 int migrate_vm_commit(struct migrate *m, struct lg_err *err);
 
-/** migrate_vm_go_on() - let it run on, if it is held */
+/** migrate_vm_go_on() - let it run on, if it is held, and forget what was written to its disk */
 void migrate_vm_go_on(struct migrate *m);
 
 /** migrate_vm_end() - it runs there, or may: here it ends */

@@ -109,7 +109,8 @@ void migrate_vm_layer(struct migrate *m, int fd)
 		vm_ask_begin(&msg, "written");
 		lg_msg_put(&msg, "role", lg_kind_is_foreign(ct->conf) ? "disk" : "layer");
 		lg_msg_put_fd(&msg, m->written);
-		if (ask(m, &msg, ANSWER_S, on_written, &err) == 0)
+		m->watched = ask(m, &msg, ANSWER_S, on_written, &err) == 0;
+		if (m->watched)
 			return;
 		m->written = lg_close(m->written);
 	}
@@ -263,9 +264,9 @@ void migrate_vm_go_on(struct migrate *m)
 {
 	struct lg_err err = { 0 };
 
-	if (!m->held)
+	if (!m->held && !m->watched)
 		return;
-	m->held = m->frozen = false;
+	m->held = m->frozen = m->watched = false;
 	if (m->op->ct->state == STATE_RUNNING && ask_for(m, "continue", ANSWER_S, on_going, &err) < 0)
 		lg_log(LG_LOG_ERR, "%s: cannot tell it to run on: %s", instance_label(m->op->ct), err.msg);
 }

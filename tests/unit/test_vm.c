@@ -809,6 +809,14 @@ START_TEST(what_is_written_meanwhile_is_known)
 	ck_assert_uint_eq(lg_msg_get_u64(&d.m, "written", 1), 0);
 	ck_assert_str_eq(told("continue", NULL, NULL, "error"), "");
 	ck_assert_str_eq(written("layer"), "");
+	/* A move that did not come to its memory, and one whose lodged went away, leave nothing running. */
+	ck_assert_str_eq(told("continue", NULL, NULL, "error"), "");
+	ck_assert_str_eq(written("layer"), "");
+	drive_connect(&d);
+	drive_simple(&d, LG_P_HELLO);
+	ck_assert(expect(LG_P_STATE));
+	while (strcmp(written("layer"), "") != 0)
+		usleep(10000);
 	kill_machine();
 }
 END_TEST
