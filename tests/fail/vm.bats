@@ -49,15 +49,6 @@ as_when_stopped() {
 
 is_stopped() { [ "$(field 101 .state)" = stopped ]; }
 
-# Its journal may have to be played back, as after a power cut; behind that there is nothing to mend.
-disk_is_whole() {
-	local copy=$BATS_TEST_TMPDIR/disk.img
-	cp --sparse=always "$LG_VAR/ct/101/disk.img" "$copy"
-	e2fsck -p "$copy" >/dev/null || [ $? -le 1 ] || fail "its disk is not whole"
-	e2fsck -fn "$copy" >"$BATS_TEST_TMPDIR/fsck" 2>&1 || fail "$(cat "$BATS_TEST_TMPDIR/fsck")"
-	rm -f "$copy"
-}
-
 runs_again() {
 	[ "$(field 101 .state)" = running ] || lodge start 101 2>/dev/null
 	is "$(in_ct 101 echo fine)" fine "after $1"
@@ -80,7 +71,7 @@ runs_again() {
 	done
 	[ "$step" -ge $STEPS_MIN ] || fail "only $step steps failed"
 	[ "$step" -lt $STEPS_MAX ]
-	disk_is_whole
+	disk_is_whole 101
 	lodged_down >/dev/null
 	lodged_up
 	runs_again "failures at all steps"
@@ -105,7 +96,7 @@ runs_again() {
 	done
 	[ "$undone" -ge $STEPS_MIN ] || fail "only $undone steps were undone"
 	[ "$step" -lt $STEPS_MAX ]
-	disk_is_whole
+	disk_is_whole 101
 }
 
 # killed WHO SECONDS: that long after a start began
@@ -137,7 +128,7 @@ killed() {
 				is "$(in_ct 101 echo fine)" fine "$who killed after $moment s"
 				lodge stop --fast 101
 			fi
-			disk_is_whole
+			disk_is_whole 101
 		done
 	done
 	runs_again "all that"
@@ -154,7 +145,7 @@ killed() {
 	wait || test $? -gt 0
 	like "$(field 101 .last_exit)" 'QEMU killed by signal 9' "why it ended"
 	wait_for 10 as_when_stopped || fail "left:" "$(cat "$LG_STATE/difference")"
-	disk_is_whole
+	disk_is_whole 101
 	runs_again "kill -9 of QEMU"
 	is "$(in_ct 101 cat /root/synced)" synced "what was synced"
 }
@@ -169,7 +160,7 @@ killed() {
 	wait_for 10 is_stopped
 	wait_for 10 test ! -e "/proc/$qemu"
 	wait_for 10 as_when_stopped || fail "left:" "$(cat "$LG_STATE/difference")"
-	disk_is_whole
+	disk_is_whole 101
 	runs_again "kill -9 of the shim"
 }
 
@@ -184,7 +175,7 @@ killed() {
 	wait_for 10 is_stopped
 	wait_for 10 test ! -e "/proc/$qemu"
 	wait_for 10 as_when_stopped || fail "left:" "$(cat "$LG_STATE/difference")"
-	disk_is_whole
+	disk_is_whole 101
 }
 
 @test "a VM that ends while there is no daemon is found stopped; one that reboots then runs again" {
@@ -197,7 +188,7 @@ killed() {
 	wait_for 10 is_stopped
 	wait || test $? -gt 0
 	wait_for 10 as_when_stopped || fail "left:" "$(cat "$LG_STATE/difference")"
-	disk_is_whole
+	disk_is_whole 101
 }
 
 @test "lodged or QEMU killed anywhere in a suspend: it runs on, is suspended as a whole, or has stopped" {
@@ -220,7 +211,7 @@ killed() {
 			wait_for 30 is_settled || fail "it is still busy: $(field 101 .busy)"
 			case $(field 101 .state) in
 			suspended) lodge resume 101 2>/dev/null ;;
-			stopped) [ $who = qemu ] && disk_is_whole && continue || fail "it stopped: $(field 101 .last_exit)" ;;
+			stopped) [ $who = qemu ] && disk_is_whole 101 && continue || fail "it stopped: $(field 101 .last_exit)" ;;
 			esac
 			answers() { [ "$(timeout 5 "$LG_LODGE" exec 101 -- cat /run/memory)" = secret ]; }
 			wait_for 30 answers || fail "$who killed after $moment s: it does not answer"

@@ -471,3 +471,13 @@ ended() {
 is_no_more() {
 	! kill -0 "$1" 2>/dev/null
 }
+
+# disk_is_whole ID: of a VM that does not run. A power cut would be no different to it: its journal may have to be played back, behind that
+# there is nothing to mend.
+disk_is_whole() {
+	local copy=$BATS_TEST_TMPDIR/disk.img
+	cp --sparse=always "$LG_VAR/ct/$1/disk.img" "$copy"
+	e2fsck -p "$copy" >/dev/null || [ $? -le 1 ] || fail "its disk is not whole"
+	e2fsck -fn "$copy" >"$BATS_TEST_TMPDIR/fsck" 2>&1 || fail "$(cat "$BATS_TEST_TMPDIR/fsck")"
+	rm -f "$copy"
+}

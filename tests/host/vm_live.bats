@@ -108,15 +108,6 @@ moves() {
 	lodge destroy 102
 }
 
-# Its journal may be played back, behind that there is nothing to mend.
-disk_is_whole() {
-	local copy=$BATS_TEST_TMPDIR/disk.img
-	cp --sparse=always "$LG_VAR/ct/$1/disk.img" "$copy"
-	e2fsck -p "$copy" >/dev/null || [ $? -le 1 ] || fail "its disk is not whole"
-	e2fsck -fn "$copy" >"$BATS_TEST_TMPDIR/fsck" 2>&1 || fail "$(cat "$BATS_TEST_TMPDIR/fsck")"
-	rm -f "$copy"
-}
-
 @test "while its memory is copied there is no session, and that is said" {
 	local here=$LG_HOST mover
 	hold "$here" last-files
