@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * What tests ask for by LG_CRIU_HOOK of lodged: "WHO@POINT". When CRIU calls back at that point, WHO is killed (criu, helper: ourselves,
- * parent: who started us), or nobody says anything any more (hang).
+ * What tests ask for by LG_CRIU_HOOK of lodged: "WHO@POINT". When CRIU calls back at that point, or at "go" when it was told that
+ * what it wrote counts, WHO is killed (criu, helper: ourselves, parent: who started us), or nobody says anything any more (hang).
  */
 
 #include <signal.h>

@@ -202,14 +202,15 @@ static int images_clear(struct lg_err *err)
 
 /*
  * It runs on. A CRIU that said itself that it failed has put everything right, so that this finds nothing; one that was killed
- * has not.
+ * has not. Killed after GO it has left processes to lodged, which ends them: their network stays locked and their connections in
+ * repair mode, or that end would reset connections that go on from the images.
  */
 static void after_dump(void)
 {
 	struct lg_err err = { 0 };
 
 	cancel_finish();
-	if (heal(&err) < 0)
+	if (!job.held && heal(&err) < 0)
 		fprintf(stderr, "lodge-criu: process %d: %s\n", (int)job.pid, err.msg);
 	cancel_release();
 }
@@ -279,7 +280,7 @@ static int dump(struct lg_err *err)
 {
 	int r = dump_once(err);
 
-	while (r < 0 && !cancel_wanted() && (job.again || was_passing()) && ++job.tries < DUMP_TRIES) {
+	while (r < 0 && !job.held && !cancel_wanted() && (job.again || was_passing()) && ++job.tries < DUMP_TRIES) {
 		if (job.tries == 1 && lg_msg_get(&request, "parent"))
 			fprintf(stderr, "lodge-criu: process %d: what was copied ahead is of no use any more\n", (int)job.pid);
 		usleep(DUMP_PAUSE_US << job.tries);

@@ -67,6 +67,7 @@ static int hold(void)
 	} while (r == 1 && answer.kind == LG_K_COMMIT);
 	if ((r == 1 && answer.kind == LG_K_GO) || (r != 1 && committed)) {
 		job.held = true;
+		hook_at("go");
 		return 0;
 	}
 	job.said_no = true;

@@ -112,6 +112,8 @@ static void commit(struct op *op, const struct lg_msg *held)
 	}
 	s->committed = true;
 	op->ct->suspending = true;
+	/* Its processes' ends must not reach a peer: where CRIU or lodge-criu is killed now, connections may end as alive ones do. */
+	migrate_quiet(op->ct, true);
 	criu_say(s->job, LG_K_GO, NULL);
 }
 

@@ -137,6 +137,22 @@ die_at() {
 	done
 }
 
+# Its processes are there yet, and nobody is who would end them in order: their ends must not reset a connection.
+@test "killed when the images count: it is suspended, and its connections go on at the resume" {
+	local who
+	for who in criu helper parent; do
+		restart_lodged LG_CRIU_HOOK=$who@go
+		run lodge suspend 101
+		[ "$who" = parent ] || [ "$status" -eq 0 ] || fail "$who killed: $output"
+		[ "$who" != parent ] || wait_for 10 lodged_ended || fail "lodged lives"
+		restart_lodged
+		is "$(field 101 .state)" suspended "state when $who was killed"
+		lodge resume 101 || fail "the resume after $who was killed"
+		lively "after $who was killed"
+		unharmed "after $who was killed"
+	done
+}
+
 # The process that lodge-criu started, and of all that are there the one that does the work.
 criu_of() {
 	local dir pid program=""
