@@ -39,9 +39,9 @@ enum lg_checkpoint {
 			 * this one's; may be missing) */
 	/* fds: folder of the images, a mount of the root, the host's mount namespace, and, where there are any "node",
 	 * the mount with the container's device nodes */
-	LG_K_RESTORE,	/* root, criu, owner, calls_lib, count (of ids), cgroup* ("CONTROLLERS\nPATH"), netdev*
-			 * ("NAME INSIDE\nNAME HERE": moved in), lxcfs (folder; may be missing), node* (names
-			 * below /dev, in the order of their numbers in the mount) */
+	LG_K_RESTORE,	/* root, criu, owner, calls_lib, count (of ids), cgroup* ("CONTROLLERS\nPATH"), netdev
+			 * (its name inside) and pair (lg_net_prepare(); both may be missing), lxcfs (folder; may be missing),
+			 * node* (names below /dev, in the order of their numbers in the mount) */
 	LG_K_GO,
 	LG_K_ABORT,
 	LG_K_COMMIT,	/* of a dump that is held: from here on the end of the connection is a GO */

@@ -159,21 +159,42 @@ int lg_net_attach(struct lg_net *net, const struct lg_net_if *ifc, int netns_fd,
 	return 0;
 }
 
-int lg_net_prepare(struct lg_net *net, const struct lg_net_if *ifc, const char *peer, struct lg_err *err)
+/* It may have been taken away or made anew by somebody else. */
+static int check_bridge(struct lg_net *net, struct lg_err *err)
 {
-	struct lg_net_if here = *ifc;
-	struct lg_link link = { 0 };
-	int r;
+	struct lg_link bridge = { 0 };
 
-	snprintf(here.name, sizeof(here.name), "%s", peer);
-	r = make_veth(net, &here, -1, &link, err);
+	if (lg_link_find(&net->nl, net->conf.bridge, false, &bridge, NULL) == 0 && bridge.index == net->bridge)
+		return 0;
+	return lg_net_repair(net, err);
+}
+
+static void write_hex(const uint8_t *data, size_t len, char *ret)
+{
+	for (size_t i = 0; i < len; i++)
+		snprintf(ret + 2 * i, 3, "%02x", data[i]);
+}
+
+int lg_net_prepare(struct lg_net *net, const struct lg_net_if *ifc, char ret[LG_NET_PREPARED], struct lg_err *err)
+{
+	uint8_t batch[LG_NET_PREPARED / 2 - 1] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct lg_veth veth = { .host_name = ifc->host_name, .host_mac = ifc->host_mac, .mtu = ifc->mtu,
+				.group = net->group, .netns_fd = -1 };
+	size_t len = 0;
+	int r = check_bridge(net, err);
+
+	if (r == 0)
+		r = lg_net_move_away(net, ifc->host_name, err);
+	if (r == 0) {
+		veth.bridge = net->bridge;
+		lg_link_put_veth(&net->nl, &veth);
+		lg_link_put_port(&net->nl, 0, net->ipv6, ifc->host_name);
+		r = lg_nl_take(&net->nl, batch, sizeof(batch), &len, err);
+	}
 	if (r < 0)
 		return lg_within(err, r, "attach %s", ifc->host_name);
-	lg_link_put_port(&net->nl, link.index, net->ipv6, ifc->host_name);
-	r = lg_nl_run(&net->nl, NULL, NULL, err);
-	if (r < 0)
-		(void)lg_link_delete(&net->nl, link.index, ifc->host_name, NULL);
-	return r < 0 ? lg_within(err, r, "attach %s", ifc->host_name) : 0;
+	write_hex(batch, len, ret);
+	return 0;
 }
 
 int lg_net_open(struct lg_net *net, const struct lg_net_if *ifc, struct lg_err *err)

@@ -79,6 +79,16 @@ static struct nlmsghdr *put_link(struct lg_nl *nl, uint16_t type, uint16_t flags
 	return msg;
 }
 
+/* The same, and by name where there is no index. */
+static struct nlmsghdr *put_port(struct lg_nl *nl, int index, const char *what, const char *object)
+{
+	struct nlmsghdr *msg = put_link(nl, RTM_NEWLINK, 0, index, what, object);
+
+	if (!index)
+		mnl_attr_put_strz(msg, IFLA_IFNAME, object);
+	return msg;
+}
+
 static void set_flags(struct nlmsghdr *msg, unsigned int flags, unsigned int change)
 {
 	struct ifinfomsg *ifi = mnl_nlmsg_get_payload(msg);
@@ -226,7 +236,10 @@ void lg_link_put_veth(struct lg_nl *nl, const struct lg_veth *veth)
 	data = mnl_attr_nest_start(msg, IFLA_INFO_DATA);
 	peer = mnl_attr_nest_start(msg, VETH_INFO_PEER);
 	mnl_nlmsg_put_extra_header(msg, sizeof(struct ifinfomsg));
-	put_end(msg, veth->name, veth->mac, veth->mtu);
+	if (veth->name)
+		put_end(msg, veth->name, veth->mac, veth->mtu);
+	else
+		put_one_queue(msg);
 	if (veth->netns_fd >= 0)
 		mnl_attr_put_u32(msg, IFLA_NET_NS_FD, (uint32_t)veth->netns_fd);
 	mnl_attr_nest_end(msg, peer);
@@ -248,7 +261,7 @@ void lg_link_put_adopt(struct lg_nl *nl, int index, const struct lg_veth *as, co
 /* A bridge port needs no address of its own; a link-local one only costs timers and reports. */
 static void put_no_linklocal(struct lg_nl *nl, int index, const char *object)
 {
-	struct nlmsghdr *msg = put_link(nl, RTM_NEWLINK, 0, index, "prepare link", object);
+	struct nlmsghdr *msg = put_port(nl, index, "prepare link", object);
 	struct nlattr *spec = mnl_attr_nest_start(msg, IFLA_AF_SPEC);
 	struct nlattr *inet6 = mnl_attr_nest_start(msg, AF_INET6);
 
@@ -281,7 +294,7 @@ void lg_link_put_port(struct lg_nl *nl, int index, bool ipv6, const char *object
 	 * One request: the kernel sets the port's flags first and the link up only if that
 	 * worked.
 	 */
-	msg = put_link(nl, RTM_NEWLINK, 0, index, "isolate and set up link", object);
+	msg = put_port(nl, index, "isolate and set up link", object);
 	set_flags(msg, IFF_UP, IFF_UP);
 	info = mnl_attr_nest_start(msg, IFLA_LINKINFO);
 	mnl_attr_put_strz(msg, IFLA_INFO_SLAVE_KIND, "bridge");

@@ -63,7 +63,7 @@ int lg_link_bridge(struct lg_nl *nl, const char *name, const uint8_t mac[6],
 		   struct lg_err *err);
 
 struct lg_veth {
-	const char *host_name, *name;
+	const char *host_name, *name;	/* no name: whoever sends the request writes behind it what the other end is */
 	const uint8_t *host_mac, *mac;
 	unsigned int mtu;	/* 0: the kernel's */
 	int bridge;		/* index */
@@ -81,6 +81,8 @@ void lg_link_put_adopt(struct lg_nl *nl, int index, const struct lg_veth *as, co
 
 /**
  * lg_link_put_port() - add requests that make link @index a port fit for a tenant, and up
+ *
+ * @index:	0: of the link called @object
  *
  * Isolated from the other tenants' ports before it is up. It learns nothing, and nothing is flooded to it: until
  * lg_link_put_mac() no frame for one MAC gets there.

@@ -106,15 +106,19 @@ int lg_net_attach(struct lg_net *net, const struct lg_net_if *ifc, int netns_fd,
  */
 int lg_net_tap(struct lg_net *net, const struct lg_net_if *ifc, uid_t owner, int *ret, struct lg_err *err);
 
+#define LG_NET_PREPARED 2048u
+
 /**
- * lg_net_prepare() - what lg_net_attach() does outside: the host's end is as it should be, and the container's end waits here
- * @peer:	its name for now; a restore moves it into the container, names it and sets it up. lg_net_detach() of the
- *		host's end takes both away.
+ * lg_net_prepare() - what a restore is to ask the kernel for, so that the pair is born with one end here and one in there
+ * @ret:	rtnetlink messages as hexadecimal digits. The first one makes the pair and ends with the container's end, of
+ *		which only the number of queues is said: who restores it knows its name, index, MAC and MTU, and writes them behind that.
+ *		The others make the host's end a port, by name. Undone by lg_net_detach().
  *
- * Nothing that is sent to the container gets there before lg_net_open(): it would meet a kernel that has the addresses and not
- * yet the connections, and answer each packet with a reset.
+ * A link that is moved into another namespace has the kernel wait for all its readers, 12 to 25 ms. The host's name is free
+ * from here on. Nothing that is sent to the container gets there before lg_net_open(): it would meet a kernel that has the addresses and
+ * not yet the connections, and answer each packet with a reset.
  */
-int lg_net_prepare(struct lg_net *net, const struct lg_net_if *ifc, const char *peer, struct lg_err *err);
+int lg_net_prepare(struct lg_net *net, const struct lg_net_if *ifc, char ret[LG_NET_PREPARED], struct lg_err *err);
 
 /**
  * lg_net_open() - let in what is sent to a restored container: its connections are there, or its own rules hold packets back

@@ -217,6 +217,24 @@ int lg_nl_run(struct lg_nl *nl, lg_nl_fn fn, void *arg, struct lg_err *err)
 	return r;
 }
 
+int lg_nl_take(struct lg_nl *nl, void *ret, size_t size, size_t *ret_len, struct lg_err *err)
+{
+	size_t len = (size_t)(end_of(nl) - nl->buf);
+	int r = nl->failed.code;
+
+	if (r < 0 && err)
+		*err = nl->failed;
+	else if (len > size)
+		r = lg_refuse(err, -E2BIG, 0, "the requests take %zu bytes, and there is room for %zu", len, size);
+	else
+		memcpy(ret, nl->buf, len);
+	*ret_len = len;
+	nl->failed.code = 0;
+	nl->n = 0;
+	nl->last = NULL;
+	return r;
+}
+
 /* Return: 1 = more to come, 0 = that was the last, negative errno. */
 static int take_dump(struct lg_nl *nl, const char *buf, int left, lg_nl_fn fn, void *arg,
 		     struct lg_err *err)

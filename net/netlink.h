@@ -81,6 +81,15 @@ void lg_nl_tolerate(struct lg_nl *nl, int code);
 int lg_nl_run(struct lg_nl *nl, lg_nl_fn fn, void *arg, struct lg_err *err);
 
 /**
+ * lg_nl_take() - the batch as it would be sent, for somebody else to send; it is empty then
+ * @ret:	@size bytes; aligned as a message
+ * @ret_len:	bytes that it takes
+ *
+ * Return: 0, -E2BIG.
+ */
+int lg_nl_take(struct lg_nl *nl, void *ret, size_t size, size_t *ret_len, struct lg_err *err);
+
+/**
  * lg_nl_dump() - ask for all objects of a kind
  * @header:	family header of @len bytes, usually zeroes behind the family
  */

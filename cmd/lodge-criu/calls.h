@@ -51,6 +51,13 @@ static inline long number_of(const char *name)
 /** calls_give_up() - does nobody want this dump any more? (calls_end.c) */
 int calls_give_up(void);
 
+/**
+ * calls_make_pair() - is @msg the move of the container's link into it, and has the pair been made instead? Then @ret is what sendmsg()
+ * returns. (calls_link.c)
+ */
+struct msghdr;
+int calls_make_pair(int fd, const struct msghdr *msg, int flags, long *ret);
+
 /** calls_open_cgroups() - is the call part of mounting cgroups, and has it been made otherwise? Then @ret is its result. (calls_cgroups.c) */
 int calls_open_cgroups(long number, const long a[6], long *ret);
 

@@ -100,7 +100,10 @@ EXPORTED ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	const long a[6] = { fd, (long)msg, flags };
 	struct nlmsghdr *nl = dump_of_connections(msg);
+	long r;
 
+	if (calls_make_pair(fd, msg, flags, &r))
+		return result(r);
 	if (!number_of("LODGE_DUMPS") && deletes_table(msg) && is_netfilter(fd))
 		left_open = fd;
 	if (nl && is_netfilter(fd) && tracks_nothing())

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cmd/lodge-criu/criu.h"
+#include "cmd/lodge-criu/pair.h"
 #include "cmd/lodge-criu/log.h"
 #include "ct/blockers.h"
 #include "ct/checkpoint.h"
@@ -71,7 +72,7 @@ static int take_request(struct lg_err *err)
  */
 static int set_environment(struct lg_err *err)
 {
-	const char *lib = lg_msg_get(&request, "calls_lib"), *slash = lib ? strrchr(lib, '/') : NULL;
+	const char *lib = lg_msg_get(&request, "calls_lib"), *pair = lg_msg_get(&request, "pair"), *slash = lib ? strrchr(lib, '/') : NULL;
 	char owner[16], parent[16], path[PATH_MAX];
 
 	snprintf(owner, sizeof(owner), "%u", job.owner);
@@ -84,6 +85,7 @@ static int set_environment(struct lg_err *err)
 	if ((lib && setenv("LD_PRELOAD", lib, 1) < 0) || setenv("LODGE_OWNER", owner, 1) < 0 ||
 	    setenv("LODGE_PARENT", parent, 1) < 0 ||
 	    (!job.restores && setenv("LODGE_DUMPS", "1", 1) < 0) ||
+	    (pair && setenv("LODGE_PAIR", pair, 1) < 0) ||
 	    setenv("HOME", "/nonexistent", 1) < 0)
 		return lg_fail(err, -ENOMEM, "set the environment");
 	return 0;
@@ -120,13 +122,11 @@ static int set_options(struct lg_err *err)
 
 static int give_names(struct lg_err *err)
 {
+	const char *netdev = lg_msg_get(&request, "netdev");
 	char key[64], path[300];
 
-	for (const char *v = lg_msg_get(&request, "netdev"); v; v = lg_msg_next(&request, "netdev", v)) {
-		const char *here = strchr(v, '\n');
-
-		if (!here || (size_t)snprintf(key, sizeof(key), "netdev[%.*s]:%s", (int)(here - v), v,
-					      here + 1) >= sizeof(key))
+	if (netdev) {
+		if ((size_t)snprintf(key, sizeof(key), "netdev[%s]:" PAIR_LINK, netdev) >= sizeof(key))
 			return lg_refuse(err, -EINVAL, 0, "bad 'netdev'");
 		criu_add_external(key);
 	}

@@ -20,25 +20,23 @@
 #include "lib/json.h"
 #include "net/pool.h"
 
-/* None of an instance's own links has this number. */
-#define WAITING_LINK 9
-
-void resume_link(const struct instance *ct, char name[16])
-{
-	lg_root_link(&ct->d->root, ct->ctid, WAITING_LINK, name);
-}
-
-static void put_link(const struct instance *ct, struct lg_msg *m)
+/* CRIU makes the link, with a message of ours in the place of its own (cmd/lodge-criu/calls_link.c). */
+static int put_link(const struct instance *ct, struct lg_msg *m, struct lg_err *err)
 {
 	struct lg_addr addrs[IPS_MAX];
 	struct lg_net_if ifc;
-	char field[40], peer[16];
+	char batch[LG_NET_PREPARED];
+	int r;
 
 	instance_net_if(ct, &ifc, addrs);
-	resume_link(ct, peer);
-	snprintf(field, sizeof(field), "%s\n%s", ifc.name, peer);
-	if (ifc.naddrs)
-		lg_msg_put(m, "netdev", field);
+	if (!ifc.naddrs)
+		return 0;
+	r = lg_net_prepare(ct->d->net, &ifc, batch, err);
+	if (r == 0) {
+		lg_msg_put(m, "netdev", ifc.name);
+		lg_msg_put(m, "pair", batch);
+	}
+	return r;
 }
 
 int resume_put(struct op *op, struct lg_msg *m, int *ret_images, int *ret_ns, struct lg_err *err)
@@ -50,6 +48,8 @@ int resume_put(struct op *op, struct lg_msg *m, int *ret_images, int *ret_ns, st
 
 	if (r == 0)
 		r = criu_put_common(ct, NULL, m, err);
+	if (r == 0)
+		r = put_link(ct, m, err);
 	if (r < 0)
 		return r;
 	*ret_ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
@@ -60,7 +60,6 @@ int resume_put(struct op *op, struct lg_msg *m, int *ret_images, int *ret_ns, st
 	lg_msg_put(m, "helper", path);
 	if (lxcfs_where(ct->d, path))
 		lg_msg_put(m, "lxcfs", path);
-	put_link(ct, m);
 	*ret_images = lg_take_fd(&images);
 	return 0;
 }

@@ -238,23 +238,11 @@ static int send_start(struct op *op, struct lg_err *err)
 	return r < 0 ? lg_fail(err, r, "speak to the shim") : 0;
 }
 
-/* A restore moves the container's end in, so that it has to be there before. */
-static int prepare_network(struct op *op, struct lg_err *err)
-{
-	struct lg_addr addrs[IPS_MAX];
-	struct lg_net_if ifc;
-	char peer[16];
-
-	instance_net_if(op->ct, &ifc, addrs);
-	resume_link(op->ct, peer);
-	return ifc.naddrs ? lg_net_prepare(op->ct->d->net, &ifc, peer, err) : 0;
-}
-
 static int clone_init(void *ctx, struct lg_err *err)
 {
 	struct op *op = ctx;
 	struct limits limits;
-	int r = 0;
+	int r;
 
 	if (op->err.code) {
 		*err = op->err;
@@ -262,10 +250,7 @@ static int clone_init(void *ctx, struct lg_err *err)
 	}
 	if (op->made)
 		return 0;
-	if (op->restore)
-		r = prepare_network(op, err);
-	if (r == 0)
-		r = start_read_limits(op, &limits, err);
+	r = start_read_limits(op, &limits, err);
 	if (r == 0)
 		r = send_start(op, err);
 	/* While the shim works; init is let go later. */

@@ -42,7 +42,5 @@ void resume_begin(struct op *op);
 /** resume_put() - what START needs beside the usual for a start out of images; their descriptors are the caller's */
 int resume_put(struct op *op, struct lg_msg *m, int *ret_images, int *ret_ns, struct lg_err *err);
 
-/** resume_link() - what the container's end of its link is called until it is inside */
-void resume_link(const struct instance *ct, char name[16]);
 
 #endif

@@ -214,6 +214,31 @@ log_lines() {
 	exec 7>&-
 }
 
+# Both ends of its link, indexes and timers aside.
+link_state() {
+	{
+		nsenter --net="/proc/$(init_pid "$1")/ns/net" sh -c 'ip -d link show eth0; ip -4 addr show eth0; ip -4 route'
+		bridge -d link show dev "$LG_TAG$1.0"
+		ip -d link show "$LG_TAG$1.0"
+		bridge fdb show br "$LG_BRIDGE" | grep "$LG_TAG$1.0"
+	} | sed -E 's/^[0-9]+: //; s/@[^:]+:/:/; s/hold_timer.* topology/topology/; s/(port_id|port_no|designated_[a-z]+) [^ ]+ //g'
+}
+
+@test "its link is what it was at both ends, also where the bridge has gone meanwhile" {
+	local before
+	ct 311 --ip auto
+	nsenter --net="/proc/$(init_pid 311)/ns/net" ip link set eth0 mtu 1400
+	before=$(link_state 311)
+	lodge suspend 311
+	lodge resume 311
+	is "$(link_state 311)" "$before" "its link after a resume"
+	lodge suspend 311
+	ip link del "$LG_BRIDGE"
+	lodge resume 311
+	is "$(link_state 311)" "$before" "its link on a bridge that was made anew"
+	ping -c 1 -W 2 "$(address_of 311)" >/dev/null || fail "it does not answer"
+}
+
 @test "a link inside without a carrier comes back, and the routes over it" {
 	ct 309
 	in_ct 309 sh -c 'ip link add v0 type veth peer name v1 && ip addr add 10.99.0.1/24 dev v0 && ip link set v0 up'
