@@ -120,12 +120,36 @@ uint64_t lg_vm_ram(const struct lg_vm_spec *spec)
 	return spec->kvm ? spec->memory : spec->memory + TCG_MORE;
 }
 
+static const char *cpu_model(const struct lg_vm_spec *spec)
+{
+	return spec->kvm ? "host" : "max";
+}
+
+/* The places are said one by one, so that every release of QEMU numbers them alike: a processor that comes is a core. */
+static void add_smp(struct lg_vm_args *a, const struct lg_vm_spec *spec)
+{
+	add(a, "-smp");
+	if (spec->vcpus_max > spec->vcpus)
+		add(a, "%" PRIu64 ",maxcpus=%" PRIu64 ",sockets=1,cores=%" PRIu64 ",threads=1", spec->vcpus, spec->vcpus_max,
+		    spec->vcpus_max);
+	else
+		add(a, "%" PRIu64, spec->vcpus);
+}
+
+/* Those that came while it ran are devices also of the QEMU that reads its state, with the same names (cmd/lodge-vm/cpus.c). */
+static void add_added(struct lg_vm_args *a, const struct lg_vm_spec *spec)
+{
+	for (uint64_t i = spec->vcpus; i < spec->vcpus + spec->vcpus_added; i++) {
+		add(a, "-device");
+		add(a, "%s-x86_64-cpu,id=" LG_VM_CPU_ID ",socket-id=0,core-id=%" PRIu64 ",thread-id=0", cpu_model(spec), i, i);
+	}
+}
+
 static void add_processors(struct lg_vm_args *a, const struct lg_vm_spec *spec, const struct preset *p)
 {
 	add(a, "-cpu");
-	add(a, "%s%s%s", spec->kvm ? "host" : "max", p->cpu, spec->kvm ? p->kvm_cpu : "");
-	add(a, "-smp");
-	add(a, "%" PRIu64, spec->vcpus);
+	add(a, "%s%s%s", cpu_model(spec), p->cpu, spec->kvm ? p->kvm_cpu : "");
+	add_smp(a, spec);
 	add(a, "-m");
 	add(a, "%" PRIu64 "K", lg_vm_ram(spec) / 1024);
 	add(a, "-rtc");
@@ -274,6 +298,7 @@ int lg_vm_args_make(const struct lg_vm_spec *spec, const struct lg_vm_places *at
 		add_disk(ret, spec, &spec->disks[i], at->disks[i], p);
 	add_network(ret, spec, at->tap, p);
 	add_rest(ret, spec, genid);
+	add_added(ret, spec);
 	if (spec->incoming) {
 		/* What the machine's state says is read when the root is empty, as it is the guest's word. */
 		add(ret, "-incoming");

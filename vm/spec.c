@@ -73,6 +73,8 @@ static int parse_numbers(const struct lg_msg *m, struct lg_vm_spec *ret, struct 
 
 	ret->memory = lg_msg_get_u64(m, "memory", 0);
 	ret->vcpus = lg_msg_get_u64(m, "processors", lg_msg_get_u64(m, "vcpus", 1));
+	ret->vcpus_max = lg_msg_get_u64(m, "vcpus_max", ret->vcpus);
+	ret->vcpus_added = lg_msg_get_u64(m, "vcpus_added", 0);
 	ret->watchdog_s = lg_msg_get_u64(m, "watchdog_s", 0);
 	ret->guest = lg_msg_get_u64(m, "guest", 0) != 0;
 	ret->incoming = lg_msg_get_u64(m, "incoming", 0) != 0;
@@ -84,6 +86,10 @@ static int parse_numbers(const struct lg_msg *m, struct lg_vm_spec *ret, struct 
 		return bad(err, "memory");
 	if (ret->vcpus < 1 || ret->vcpus > VCPUS_MAX)
 		return bad(err, "vcpus");
+	if (ret->vcpus_max < ret->vcpus || ret->vcpus_max > VCPUS_MAX)
+		return bad(err, "vcpus_max");
+	if (ret->vcpus_added > LG_VM_CPUS_ADDED || ret->vcpus_added > ret->vcpus_max - ret->vcpus)
+		return bad(err, "vcpus_added");
 	if (ret->watchdog_s > 86400u)
 		return bad(err, "watchdog_s");
 	ret->ctid = (uint32_t)ctid;

@@ -4,6 +4,7 @@
 
 /* What START says about a microVM (vm/start.h), and QEMU's command line for it. */
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,7 +13,10 @@
 #include "lib/msg.h"
 
 #define LG_VM_DISKS 8u
-#define LG_VM_ARGS 160u
+#define LG_VM_ARGS 192u
+#define LG_VM_CPUS_ADDED 16u	/* that come to a machine while it runs; each is an option of the next QEMU that goes on with it */
+
+#define LG_VM_CPU_ID "cpu%" PRIu64	/* name of a processor that came while it ran: by its place */
 
 struct lg_vm_disk {
 	char role[16];		/* "base", ...: also the serial number that the guest sees */
@@ -26,6 +30,8 @@ struct lg_vm_spec {
 	const struct lg_msg *msg;
 	uint32_t ctid, id_base;
 	uint64_t memory, vcpus, watchdog_s;
+	uint64_t vcpus_max;	/* places for processors; as many as vcpus: none can come */
+	uint64_t vcpus_added;	/* in the places after the first vcpus: those that came while it ran, before it was suspended or moved */
 	const char *socket, *exit_file, *console_log, *scratch, *qemu;
 	const char *append, *mac, *preset, *vnc, *qemu_version, *genid;
 	bool kvm, microvm, guest, incoming;

@@ -22,7 +22,7 @@
  * ends QEMU; to a machine without an agent all others are the power button. A reset, also one that was asked for, ends the machine with SIGHUP.
  * Kernel and initrd must be readable by everybody, as QEMU opens them anew under its own user; their folders need not be.
  *
- * STARTED and STATE have "qemu", its version, and "genid", STATE also "committed" (see ASK).
+ * STARTED and STATE have "qemu", its version, and "genid", STATE also "committed" and "added" (see ASK).
  *
  * EXEC, CONSOLE, SIGNAL, HELLO, STATE, LEND (only "end"; LENT comes without a descriptor) are as of ct/proto.h. With tty BEGUN's descriptor is a stream socket
  * and no terminal: the client says RESIZE (rows, cols) on the control socket.
@@ -52,6 +52,8 @@ enum lg_vm_proto {
  *	memory		bytes
  *	processors	of the machine; absent: vcpus
  *	vcpus		how many of them are on
+ *	vcpus_max	of a machine without an agent: as many as it can have; absent: vcpus
+ *	vcpus_added	those of them that came while it ran, before it was suspended or moved; absent: 0
  *	watchdog_s	how long the guest's init may take to be executed; 0: for ever
  *	append		with guest: the kernel's command line, as lg_vm_cmdline() makes it
  *	guest		1: direct boot of a template, with an agent. Then lodge-vm makes SETUP (vm/agent.h) of the fields of the
@@ -77,15 +79,19 @@ enum lg_vm_proto {
  *	what=usage	answer: as the agent's (vm/agent.h), balloon (bytes that it has now) and ram (bytes of
  *			them that are there on the host)
  *	what=addrs, vcpus, hostname, freeze, thaw	as of vm/agent.h
+ *	what=vcpus	of a machine without an agent: vcpus: as many are plugged in as are missing, and the guest agent of QEMU, where
+ *			there is one, is asked to switch them on. Answer: added (all that came while it ran), note (absent: the guest
+ *			has them; what is missing, or what stands in the way of more)
  *	what=powerdown	the power button
  *	what=reset
  *	what=suspend	fd: where the machine's state goes; error object: what the clients of its sessions, which end, are told.
- *			The processors stop and stay stopped; answered when it is written, with "qemu", the version that wrote it.
+ *			The processors stop and stay stopped; answered when it is written, with "qemu", the version that wrote it, and "added".
  *			From then on it is ended (SIGKILL), or told to continue; the end of the connection that asked is a continue
  *			as well. Answered with an error it runs on
  *	what=written	role; fd: an empty file as long as that disk. From now on what is written to the disk is written there as well,
  *			until the machine stands still for a move
- *	what=move	as suspend, but the processors run while most of it is written, into a pipe; error object, still_ms: when
+ *	what=move	as suspend, but the processors run while most of it is written, into a pipe; error object; added: the processors
+ *			that came while it ran, as the other host was told (refused where there are more by now); still_ms: when
  *			what is left of it takes no longer (100), they stop, and that is the answer: us, since when (monotonic
  *			clock); written: 1 when the file of "written" has all of it. Then it is told to switch or to continue
  *	what=switch	the rest is written; from then on as after a suspend
