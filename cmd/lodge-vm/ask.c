@@ -407,6 +407,10 @@ void ask_take(struct lg_msg *m, int from)
 	const char *tag = lg_msg_get(m, "tag"), *what = lg_msg_get(m, "what");
 	struct wish refused = { 0 }, *w = &refused;
 
+	if (what && strcmp(what, "vcpus") == 0 && vm.phase == PHASE_RUNNING && !vm.spec.guest) {
+		cpus_take(m, from);
+		return;
+	}
 	for (size_t i = 0; what && i < ARRAY_SIZE(states); i++)
 		if (strcmp(what, states[i].what) == 0) {
 			states[i].take(m, from);

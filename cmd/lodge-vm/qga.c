@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "cmd/lodge-vm/vm.h"
@@ -193,9 +194,8 @@ static int ask(const char *name, json_t *args, lg_qmp_done done, struct command 
 /* Now and then: what has ended, and what is not answered in time. */
 static void look(void)
 {
-	bool any = false;
+	bool any = lg_qmp_expire(&qga) >= 0;
 
-	lg_qmp_expire(&qga);
 	for (unsigned int i = 0; i < COMMANDS; i++) {
 		struct command *c = &commands[i];
 
@@ -305,12 +305,33 @@ void qga_kill(const struct lg_err *why)
 			fail(&commands[i], why->code, why->msg);
 }
 
+int qga_command(const char *name, json_t *args, int timeout_ms, lg_qmp_done done, void *arg)
+{
+	int r = -ENOTCONN;
+
+	if (guest_listens)
+		r = lg_qmp_command(&qga, name, args, -1, timeout_ms, done, arg);
+	else
+		json_decref(args);
+	timer_set(TIMER_QGA, POLL_MS, look);
+	return r;
+}
+
 /* ---- the port ---- */
+
+/* What the guest still says to an earlier one of us, or what stood before a line that was none, is no answer to ours. */
+static uint64_t random_id(void)
+{
+	uint32_t id = 0;
+
+	return getrandom(&id, sizeof(id), 0) < 0 ? 1 : (uint64_t)id + 1;
+}
 
 static void begin_lines(int fd)
 {
 	lg_qmp_init(&qga, fd);
 	qga.line_max = LINE_MAX_;
+	qga.next_id = random_id();
 	qga.greeted = true;
 }
 

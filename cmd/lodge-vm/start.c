@@ -251,6 +251,7 @@ void start_done(void)
 	lg_msg_init(&msg_out, LG_P_STARTED);
 	lg_msg_put(&msg_out, "qemu", qemu_version());
 	lg_msg_put(&msg_out, "genid", vm.genid);
+	lg_msg_put_u64(&msg_out, "added", cpus_added());
 	lg_msg_put_u64(&msg_out, "first_us", (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u);
 	lg_link_send();
 	lg_trace("STARTED");

@@ -67,8 +67,10 @@ static void say(int to, const char *tag, const struct lg_err *err)
 	lg_msg_put(&answer, "tag", tag);
 	if (err && err->code)
 		lg_msg_put_err(&answer, err);
-	if (phase == HELD)
+	if (phase == HELD) {
 		lg_msg_put(&answer, "qemu", qemu_version());
+		lg_msg_put_u64(&answer, "added", cpus_added());
+	}
 	if (phase == STILL) {
 		lg_msg_put_u64(&answer, "us", still_us);
 		lg_msg_put_u64(&answer, "written", written_known);
@@ -348,6 +350,11 @@ static void quiet(void)
 		is_quiet();
 }
 
+bool suspend_is_idle(void)
+{
+	return phase == IDLE;
+}
+
 bool suspend_quiet(const char *tag)
 {
 	if (!tag || strcmp(tag, QUIET_TAG) != 0)
@@ -398,6 +405,10 @@ static void begin(struct lg_msg *m, int from, bool is_move)
 	keep_tag(tag, m);
 	if (vm.phase != PHASE_RUNNING || phase != IDLE) {
 		refuse(from, tag, -EBUSY, phase == IDLE ? "the machine does not run" : "its memory is being written already");
+		return;
+	}
+	if (is_move && lg_msg_get(m, "added") && (!cpus_settled() || lg_msg_get_u64(m, "added", 0) != cpus_added())) {
+		refuse(from, tag, -EAGAIN, "a processor came to it meanwhile: move it again");
 		return;
 	}
 	if (take_over(m, from) < 0) {

@@ -61,7 +61,7 @@ void set_title(unsigned int ctid);
 
 /* ---- timers.c ---- */
 
-enum timer { TIMER_QMP, TIMER_WATCHDOG, TIMER_ASK, TIMER_INCOMING, TIMER_SUSPEND, TIMER_QGA, TIMER_WRITTEN, TIMERS };
+enum timer { TIMER_QMP, TIMER_WATCHDOG, TIMER_ASK, TIMER_INCOMING, TIMER_SUSPEND, TIMER_QGA, TIMER_WRITTEN, TIMER_CPUS, TIMERS };
 
 int timers_init(void);
 
@@ -186,6 +186,17 @@ void ask_resumed(void);
 /** ask_lost() - there is no agent any more: what waits for it is answered. */
 void ask_lost(void);
 
+/* ---- cpus.c: processors that come while a machine without our agent runs ---- */
+
+/** cpus_take() - ASK vcpus from the connection @from. */
+void cpus_take(struct lg_msg *m, int from);
+
+/** cpus_added() - so many have come by now. */
+uint64_t cpus_added(void);
+
+/** cpus_settled() - does none come at the moment? */
+bool cpus_settled(void);
+
 /* ---- ram.c ---- */
 
 /** ram_resident() - so many bytes of the guest's @memory are there, in QEMU's process @pid; 0: it is not known */
@@ -207,6 +218,9 @@ void suspend_commit(struct lg_msg *m, int from);
 
 /** suspend_is_committed() - it may run on another host. */
 bool suspend_is_committed(void);
+
+/** suspend_is_idle() - is nothing of it written down, nor going to be? */
+bool suspend_is_idle(void);
 
 /** suspend_event() - QEMU says that it stopped, or that it is further. */
 void suspend_event(const char *name);
@@ -251,6 +265,9 @@ void qga_kill(const struct lg_err *why);
 
 /** qga_exec() - EXEC by it. */
 void qga_exec(struct lg_msg *m);
+
+/** qga_command() - as lg_qmp_command(), to it. -ENOTCONN: nobody listens in the guest. */
+int qga_command(const char *name, json_t *args, int timeout_ms, lg_qmp_done done, void *arg);
 
 /* ---- screen.c ---- */
 

@@ -23,66 +23,17 @@
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/proc.h"
-#include "tests/unit/shim_fixture.h"
+#include "tests/unit/vm_fixture.h"
 #include "vm/start.h"
-
-#define MIB (1024u * 1024u)
-
-static pid_t qemu;
 
 /* ---- starting ---- */
 
-static void program_path(char *path, size_t size, const char *name, int up)
-{
-	ssize_t n = readlink("/proc/self/exe", path, size - 1);
-
-	ck_assert_int_gt(n, 0);
-	path[n] = '\0';
-	for (; up > 0; up--)
-		*strrchr(path, '/') = '\0';
-	strncat(path, name, size - strlen(path) - 1);
-}
-
-static void become(void)
-{
-	char path[500];
-
-	drive_spawn(&d);
-	drive_simple(&d, LG_P_SPARE);
-	ck_assert(drive_expect(&d, LG_P_READY));
-	program_path(path, sizeof(path), "/lodge-vm", 2);
-	lg_msg_init(&d.m, LG_P_BECOME);
-	lg_msg_put(&d.m, "program", path);
-	ck_assert_int_eq(lg_msg_send(d.sock, &d.m), 0);
-	lg_msg_init(&d.m, 0);
-}
-
-static void put_file(const char *name, int flags)
-{
-	int fd = open(drive_path(&d, name), flags | O_CREAT | O_CLOEXEC, 0644);
-
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(lg_msg_put_fd(&d.start, fd), 0);
-}
-
 static void start_msg(const char *mode, unsigned int watchdog_s)
 {
-	static const char *const own[][2] = {
-		{ "scratch", "scratch" }, { "socket", "sock" }, { "exit_file", "exit" }, { "console_log", "console.log" },
-	};
 	struct lg_msg *m = &d.start;
-	char path[500], append[64];
+	char append[64];
 
-	lg_msg_init(m, LG_P_START);
-	lg_msg_put_u64(m, "ctid", 101);
-	lg_msg_put_u64(m, "id_base", DRIVE_BASE);
-	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
-		lg_msg_put(m, own[i][0], drive_path(&d, own[i][1]));
-	program_path(path, sizeof(path), "/fake-qemu", 1);
-	lg_msg_put(m, "qemu", path);
-	lg_msg_put(m, "accel", "tcg");
-	lg_msg_put(m, "machine", "microvm");
-	lg_msg_put_u64(m, "memory", 256 * MIB);
+	start_head("microvm");
 	lg_msg_put_u64(m, "watchdog_s", watchdog_s);
 	lg_msg_put_u64(m, "guest", 1);
 	lg_msg_put(m, "hostname", "guest");
@@ -98,13 +49,6 @@ static void start_msg(const char *mode, unsigned int watchdog_s)
 	put_file("layer.img", O_RDWR);
 }
 
-static void send_start(void)
-{
-	ck_assert_int_eq(lg_msg_send(d.sock, &d.start), 0);
-	for (unsigned int i = 0; i < d.start.nfds; i++)
-		close(d.start.fds[i]);
-}
-
 static void make(const char *mode, unsigned int watchdog_s)
 {
 	become();
@@ -116,43 +60,12 @@ static void make(const char *mode, unsigned int watchdog_s)
 	ck_assert_int_gt(qemu, 0);
 }
 
-/* The next message that is no STAGE. */
-static bool expect(uint32_t kind)
-{
-	do {
-		lg_msg_drop_fds(&d.m);
-		if (receive(d.sock, &d.m) != 1)
-			return false;
-	} while (d.m.kind == LG_P_STAGE);
-	if (d.m.kind != kind)
-		fprintf(stderr, "message %u, not %u: %s\n", d.m.kind, kind, d.m.kind == LG_P_FAILED ? lg_msg_get(&d.m, "error") : "");
-	return d.m.kind == kind;
-}
-
 static void boot(void)
 {
 	make("boot", 10);
 	drive_simple(&d, LG_P_GO);
 	ck_assert(expect(LG_P_STARTED));
 	ck_assert_uint_gt(lg_msg_get_u64(&d.m, "first_us", 0), 0);
-}
-
-static void ends_with(int status)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%d\n", status);
-	ck_assert(expect(LG_P_EXITED));
-	ck_assert_uint_eq(lg_msg_get_u64(&d.m, "status", 12345), (uint64_t)status);
-	ck_assert_int_eq(drive_reaped(&d), 0);
-	ck_assert_str_eq(drive_read(&d, "exit"), text);
-	ck_assert_int_eq(kill(qemu, 0), -1);
-}
-
-static void kill_machine(void)
-{
-	drive_signal(&d, SIGKILL);
-	ends_with(SIGKILL);
 }
 
 START_TEST(a_machine_starts_and_says_how_far_it_is)
@@ -639,20 +552,6 @@ START_TEST(sessions_are_ended_before_a_move)
 END_TEST
 
 /* ---- wishes ---- */
-
-static const char *told(const char *what, const char *key, const char *value, const char *field)
-{
-	lg_msg_drop_fds(&d.m);
-	lg_msg_init(&d.m, LG_P_ASK);
-	lg_msg_put(&d.m, "tag", "t1");
-	lg_msg_put(&d.m, "what", what);
-	if (key)
-		lg_msg_put(&d.m, key, value);
-	ck_assert_int_eq(lg_msg_send(d.sock, &d.m), 0);
-	ck_assert(expect(LG_P_TOLD));
-	ck_assert_str_eq(lg_msg_get(&d.m, "tag"), "t1");
-	return lg_msg_get(&d.m, field) ? lg_msg_get(&d.m, field) : "";
-}
 
 START_TEST(wishes_are_answered)
 {

@@ -12,8 +12,18 @@
  *	failed	 its agent cannot go on
  *	early	 QEMU ends before it made the machine, with a word on its standard error
  *	escape	 QEMU tries to get out (escape.c), and says on the console what it found
+ *
+ * A machine with places for processors has no agent of ours, and does what the name of its disk says after "fake-" (cpus.c):
+ *
+ *	mute	 nobody in the guest answers
+ *	agent	 the guest agent of QEMU switches on what is there
+ *	slow	 the guest sees a new processor only after some time
+ *	stuck	 the guest never sees one
+ *	broken	 the guest agent cannot switch them on, and says why in a line that is not one
+ *	full	 QEMU takes one, and refuses the next
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct fake {
@@ -29,6 +39,21 @@ void escape(const struct fake *f);
 
 /** guest_boot() - what the agent says at first. */
 void guest_boot(struct fake *f);
+
+/** cpus_argument() - one of QEMU's: does it say something about processors? */
+void cpus_argument(const char *arg);
+
+/** cpus_here() - is it a machine with places for them? */
+bool cpus_here(void);
+
+/** cpus_boot() - its processors run. false: it is another machine. */
+bool cpus_boot(const struct fake *f);
+
+/** cpus_answer() - a command of QMP. false: it is about something else. */
+bool cpus_answer(const struct fake *f, const char *line, long id);
+
+/** cpus_guest_input() - lines for the guest agent of QEMU. Return: 0, -1 at the end. */
+int cpus_guest_input(const struct fake *f);
 
 /** guest_input() - read frames and answer. Return: 0, -1 at the end. */
 int guest_input(struct fake *f);

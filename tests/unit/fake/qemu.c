@@ -42,6 +42,7 @@ static void read_arguments(int argc, char **argv)
 				*sockets[k].fd = (int)strtol(argv[i] + strlen(sockets[k].prefix), NULL, 10);
 		if (mode)
 			f.mode = strdup(mode + 5);
+		cpus_argument(argv[i]);
 	}
 }
 
@@ -54,6 +55,8 @@ static void run(void)
 	if (runs || strcmp(f.mode, "silent") == 0)
 		return;
 	runs = true;
+	if (cpus_boot(&f))
+		return;
 	console_say(&f, "[    0.000000] Linux version fake\n");
 	if (strcmp(f.mode, "escape") == 0)
 		escape(&f);
@@ -80,6 +83,8 @@ static void answer(const char *line)
 		pauses = strstr(line, "{\"capability\":\"pause-before-switchover\",\"state\":true}") != NULL;
 	if (strstr(line, "\"migrate-continue\"") || strstr(line, "\"migrate_cancel\""))
 		pauses = false;
+	if (cpus_answer(&f, line, id ? strtol(id + 5, NULL, 10) : 0))
+		return;
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
 		if (strstr(line, values[i].name))
 			value = values[i].value;
@@ -134,7 +139,7 @@ int main(int argc, char **argv)
 			continue;
 		if (p[0].revents && read_commands() < 0)
 			return 0;
-		if (p[1].revents && guest_input(&f) < 0)
+		if (p[1].revents && (cpus_here() ? cpus_guest_input(&f) : guest_input(&f)) < 0)
 			f.agent = -1;
 	}
 }
