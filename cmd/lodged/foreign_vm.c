@@ -224,6 +224,10 @@ static void put_machine(const struct op *op, struct lg_msg *m)
 	lg_msg_put(m, "machine", ct->vm_run.machine);
 	lg_msg_put_u64(m, "memory", ct->vm_run.memory);
 	lg_msg_put_u64(m, "vcpus", ct->vm_run.vcpus);
+	if (ct->vm_run.cpus_max) {
+		lg_msg_put_u64(m, "vcpus_max", ct->vm_run.cpus_max);
+		lg_msg_put_u64(m, "vcpus_added", ct->vm_run.cpus_added);
+	}
 	lg_msg_put(m, "preset", lg_conf_get(ct->conf, "VM_OS"));
 	instance_mac_text(ct, text);
 	lg_msg_put(m, "mac", text);

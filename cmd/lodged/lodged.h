@@ -71,6 +71,8 @@ struct shim {
 struct vm_run {
 	uint64_t memory;	/* bytes; its balloon can only take away */
 	unsigned int vcpus;
+	unsigned int cpus_max;	/* places that it has for processors; 0: for those alone */
+	unsigned int cpus_added;	/* in them, of those that came while it ran */
 	bool kvm;
 	char machine[16];
 	char kernel[65];	/* its version */

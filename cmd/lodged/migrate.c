@@ -382,6 +382,7 @@ static int spawn(struct migrate *m, const json_t *params, struct lg_err *err)
 	json_object_set_new(all, "suspended", json_boolean(ct->state == STATE_SUSPENDED));
 	if (ct->vm && ct->state != STATE_STOPPED)
 		json_object_set_new(all, "vm", vm_move_json(ct));
+	m->cpus_added = ct->vm_run.cpus_added;
 	json_object_set_new(all, "label", json_string(instance_label(ct)));
 	if (getenv("LG_MOVE_STOP"))	/* a test's; the worker has no environment of ours */
 		json_object_set_new(all, "hold", json_string(getenv("LG_MOVE_STOP")));

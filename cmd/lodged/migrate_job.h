@@ -24,6 +24,7 @@ struct migrate {
 	bool held;			/* of a VM: its shim holds it, or copies it to do so */
 	bool watched;			/* of a VM: its shim was asked to remember what is written to its disk */
 	int disk, written;		/* of a VM: its disk, and the file that tells where that was written to since; -1 */
+	unsigned int cpus_added;	/* of a VM: as the other host was told */
 	unsigned int asks;		/* of that shim, which are not answered yet */
 	unsigned int max_downtime_ms;	/* 0: nobody said */
 	bool lending, stopping;		/* FREEZE and STOP are under way */

@@ -168,6 +168,7 @@ static int begin(struct migrate *m, int pipes[2], int *ret_file, struct lg_err *
 	vm_ask_begin(&msg, "move");
 	lg_msg_put_err(&msg, &why);
 	lg_msg_put_u64(&msg, "still_ms", still_ms(m));
+	lg_msg_put_u64(&msg, "added", m->cpus_added);
 	lg_msg_put_fd(&msg, pipes[1]);
 	return ask(m, &msg, COPY_S, on_still, err);
 }

@@ -82,16 +82,26 @@ static void plan_memory(struct change *c)
 						now));
 }
 
+/* Those that it has, and those that it has a place for. */
+static unsigned int most_cpus(const struct vm_run *run)
+{
+	return run->cpus_max > run->vcpus ? run->cpus_max : run->vcpus;
+}
+
 static void plan_cpus(struct change *c)
 {
-	unsigned int wanted = 0, has = c->ct->vm_run.vcpus;
+	const struct vm_run *run = &c->ct->vm_run;
+	unsigned int wanted = 0, most = most_cpus(run), has = run->vcpus + run->cpus_added;
+	bool foreign = lg_kind_is_foreign(c->conf);
 
 	if (change_keeps(c, "CPULIMIT") || lg_vm_cpus(c->conf, &wanted, NULL) < 0)
 		return;
-	c->wishes |= 1u << WISH_CPUS;
-	if (wanted > has)
+	/* A system of its own gets what is missing; nobody in it can be told to do with less. */
+	if (!foreign || (wanted > has && has < most))
+		c->wishes |= 1u << WISH_CPUS;
+	if (wanted > most || (foreign && wanted < has))
 		at_next_start(c, "cpus", json_sprintf("cpus: %u from the next start on; until then the %u that its machine has",
-						      wanted, has));
+						      wanted, wanted > most ? most : has));
 }
 
 static int apply(struct change *c, struct lg_err *err)
@@ -141,7 +151,7 @@ static void fill(const struct instance *ct, unsigned int wish, struct lg_msg *m)
 	if (wish == WISH_MEMORY && lg_vm_memory(ct->conf, &memory, NULL) == 0)
 		lg_msg_put_u64(m, "memory", memory < ct->vm_run.memory ? memory : ct->vm_run.memory);
 	if (wish == WISH_CPUS && lg_vm_cpus(ct->conf, &cpus, NULL) == 0)
-		lg_msg_put_u64(m, "vcpus", cpus < ct->vm_run.vcpus ? cpus : ct->vm_run.vcpus);
+		lg_msg_put_u64(m, "vcpus", cpus < most_cpus(&ct->vm_run) ? cpus : most_cpus(&ct->vm_run));
 	if (wish == WISH_DISK && disk_limit(ct->conf, &limit, NULL) == 0) {
 		lg_msg_put(m, "role", limit.image == LG_DISK_OWN_RAW ? "disk" : "layer");
 		lg_msg_put_u64(m, "bytes", lg_disk_round(limit.bytes));
@@ -171,12 +181,37 @@ static void all_told(struct telling *t)
 	free(t);
 }
 
-static void failed(struct telling *t, unsigned int wish, const struct lg_err *err)
+static void not_inside(struct telling *t, unsigned int wish, const char *why)
 {
 	remove_word(t->c.applied, wishes[wish].setting);
 	remove_word(t->c.needs_restart, wishes[wish].setting);
 	json_array_append_new(t->c.needs_restart, json_string(wishes[wish].setting));
-	json_array_append_new(t->c.warnings, json_sprintf("%s: not inside yet: %s", wishes[wish].setting, err->msg));
+	json_array_append_new(t->c.warnings, json_sprintf("%s: not inside yet: %s", wishes[wish].setting, why));
+}
+
+static void failed(struct telling *t, unsigned int wish, const struct lg_err *err)
+{
+	not_inside(t, wish, err->msg);
+}
+
+/* To a system of its own processors have come, or not all of them: the note says what is missing. */
+static void told_cpus(struct telling *t, const struct lg_msg *m)
+{
+	struct instance *ct = instance_by_ctid(t->d, t->ctid);
+	const char *note = lg_msg_get(m, "note");
+	unsigned int wanted = 0;
+
+	if (!ct || !ct->vm_run.cpus_max)
+		return;
+	vm_run_told(ct, m);
+	if (!note || lg_vm_cpus(ct->conf, &wanted, NULL) < 0)
+		return;
+	if (wanted > most_cpus(&ct->vm_run))
+		wanted = most_cpus(&ct->vm_run);	/* of more than that was spoken already */
+	if (wanted > ct->vm_run.vcpus + ct->vm_run.cpus_added)
+		not_inside(t, WISH_CPUS, note);
+	else
+		json_array_append_new(t->c.warnings, json_sprintf("cpus: the machine has %u: %s", wanted, note));
 }
 
 static void answered(const struct lg_msg *m, const struct lg_err *err, void *arg)
@@ -186,6 +221,8 @@ static void answered(const struct lg_msg *m, const struct lg_err *err, void *arg
 
 	if (!m)
 		failed(t, told->wish, err);
+	else if (told->wish == WISH_CPUS)
+		told_cpus(t, m);
 	free(told);
 	if (--t->open == 0)
 		all_told(t);

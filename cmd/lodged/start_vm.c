@@ -21,8 +21,9 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/settings.h"
+#include "vm/spec.h"
 
-#define CPUS_LIVE 4u		/* that a machine has at least, if the host does: those that are not asked for are off */
+#define CPUS_LIVE 4u		/* that a machine has at least, or has places for, if the host does */
 #define MAKE_TIMEOUT_S 1800u	/* a base disk of a large template */
 #define MACHINE_TIMEOUT_S 60u	/* until QEMU is there */
 #define BOOT_KVM_S 60u
@@ -40,13 +41,28 @@ void vm_start_free(struct vm_start *vm)
 
 /* ---- what it is, and what it boots from ---- */
 
-/* Its agent switches them on when they are asked for; nobody does so in a system of its own. */
-static unsigned int machine_cpus(unsigned int wanted)
+/* @most, as far as the host has them. */
+static unsigned int at_least(unsigned int wanted, unsigned int most)
 {
 	long host = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned int most = host > 0 && host < (long)CPUS_LIVE ? (unsigned int)host : CPUS_LIVE;
 
+	if (host > 0 && host < (long)most)
+		most = (unsigned int)host;
 	return wanted > most ? wanted : most;
+}
+
+/*
+ * With a template they are there, and its agent switches them on when they are asked for. A system of its own has places for them: an
+ * empty one costs it no more than some memory, so that there are also as many again as it starts with.
+ */
+static void choose_cpus(const struct lg_conf *conf, struct vm_run *run)
+{
+	unsigned int twice = run->vcpus + (run->vcpus < LG_VM_CPUS_ADDED ? run->vcpus : LG_VM_CPUS_ADDED);
+
+	if (lg_kind_is_foreign(conf))
+		run->cpus_max = at_least(run->vcpus, twice > CPUS_LIVE ? twice : CPUS_LIVE);
+	else
+		run->vcpus = at_least(run->vcpus, CPUS_LIVE);
 }
 
 static int check_vm(void *ctx, struct lg_err *err)
@@ -68,8 +84,8 @@ static int check_vm(void *ctx, struct lg_err *err)
 	r = lg_vm_memory(ct->conf, &run->memory, err);
 	if (r == 0)
 		r = lg_vm_cpus(ct->conf, &run->vcpus, err);
-	if (r == 0 && !lg_kind_is_foreign(ct->conf))
-		run->vcpus = machine_cpus(run->vcpus);
+	if (r == 0)
+		choose_cpus(ct->conf, run);
 	if (r == 0)
 		r = lg_setting_value(ct->conf, "boot-timeout", run->kvm ? BOOT_KVM_S : BOOT_TCG_S, &boot, err);
 	op->vm->watchdog_s = boot > UINT32_MAX / 2 ? UINT32_MAX / 2 : (unsigned int)boot;

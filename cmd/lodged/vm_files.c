@@ -302,6 +302,10 @@ json_t *vm_run_json(const struct instance *ct)
 		return NULL;
 	obj = json_pack("{s:I, s:i, s:b, s:o*}", "memory", (json_int_t)run->memory, "vcpus", (int)run->vcpus, "kvm", run->kvm,
 			"files", files_json(ct->vm_files));
+	if (run->cpus_max) {
+		json_object_set_new(obj, "cpus_max", json_integer(run->cpus_max));
+		json_object_set_new(obj, "cpus_added", json_integer(run->cpus_added));
+	}
 	for (size_t i = 0; obj && i < ARRAY_SIZE(run_texts); i++)
 		json_object_set_new(obj, run_texts[i].key, json_string((const char *)run + run_texts[i].at));
 	return obj;
@@ -311,6 +315,8 @@ void vm_run_read(struct instance *ct, const json_t *run)
 {
 	ct->vm_run = (struct vm_run){ .memory = (uint64_t)lg_json_int(run, "memory", 0),
 				      .vcpus = (unsigned int)lg_json_int(run, "vcpus", 0),
+				      .cpus_max = (unsigned int)lg_json_int(run, "cpus_max", 0),
+				      .cpus_added = (unsigned int)lg_json_int(run, "cpus_added", 0),
 				      .kvm = lg_json_bool(run, "kvm", false) };
 	for (size_t i = 0; i < ARRAY_SIZE(run_texts); i++) {
 		const char *text = lg_json_str(run, run_texts[i].key);
@@ -339,4 +345,5 @@ void vm_run_told(struct instance *ct, const struct lg_msg *m)
 		snprintf(ct->vm_run.qemu, sizeof(ct->vm_run.qemu), "%s", version);
 	if (genid)
 		snprintf(ct->vm_run.genid, sizeof(ct->vm_run.genid), "%s", genid);
+	ct->vm_run.cpus_added = (unsigned int)lg_msg_get_u64(m, "added", ct->vm_run.cpus_added);
 }
