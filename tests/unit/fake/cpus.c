@@ -87,13 +87,6 @@ static void plug(const struct fake *f, const char *line, long id)
 
 bool cpus_answer(const struct fake *f, const char *line, long id)
 {
-	const char *own = strstr(line, "\"execute\""), *at = NULL;
-
-	/* device_add has an id of its own, which is a text. */
-	for (const char *p = line; own && (p = strstr(p, "\"id\":")); p += 5)
-		if (p[5] != '"')
-			at = p + 5;
-	id = at ? atol(at) : id;
 	if (!cpus_here())
 		return false;
 	if (strstr(line, "\"query-hotpluggable-cpus\""))
