@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -218,6 +219,20 @@ int lg_disk_prepare(const char *var, const struct lg_disk_limit *limit, struct l
 	return r;
 }
 
+/* By reference where that is possible. Between two file systems it may not be. */
+static ssize_t copy_some(int from, off_t *data, int to, off_t *out, size_t len)
+{
+	ssize_t n = copy_file_range(from, data, to, out, len, 0);
+
+	if (n >= 0 || (errno != EXDEV && errno != EOPNOTSUPP && errno != EINVAL))
+		return n;
+	if (lseek(to, *out, SEEK_SET) < 0)
+		return -1;
+	n = sendfile(to, from, data, len);
+	*out += n > 0 ? n : 0;
+	return n;
+}
+
 /* What is not a hole, from @from to @to, which is one hole. */
 static int copy_data(int from, int to, off_t size)
 {
@@ -232,8 +247,7 @@ static int copy_data(int from, int to, off_t size)
 		if (end < 0)
 			return -errno;
 		for (out = data; data < end;) {
-			ssize_t n = copy_file_range(from, &data, to, &out, (size_t)(end - data),
-						    0);
+			ssize_t n = copy_some(from, &data, to, &out, (size_t)(end - data));
 
 			if (n <= 0)
 				return n < 0 ? -errno : -EIO;

@@ -100,25 +100,6 @@ int lg_layer_trash(const char *var, uint32_t ctid, struct lg_err *err)
 	return lg_trash_put(var, layers, name, name, err);
 }
 
-/* Its names there are ID.N; what a removal works on meanwhile is .ID.N.rmM beside them. */
-bool lg_layer_in_trash(const char *var, uint32_t ctid)
-{
-	lg_autodir DIR *dir = NULL;
-	int fd = lg_store_open(var, "trash", NULL);
-	struct dirent *e;
-	char start[16];
-
-	if (fd < 0 || !(dir = fdopendir(fd))) {
-		lg_close(fd);
-		return false;
-	}
-	snprintf(start, sizeof(start), "%u.", ctid);
-	while ((e = readdir(dir)))
-		if (strncmp(e->d_name + (*e->d_name == '.'), start, strlen(start)) == 0)
-			return true;
-	return false;
-}
-
 int lg_layer_exists(const char *var, uint32_t ctid)
 {
 	static const char *const parts[] = { "upper", LG_DISK_IMAGE, LG_DISK_RAW };

@@ -31,8 +31,8 @@ void lg_store_names_free(char **names, size_t n);
 /**
  * lg_trash_put() - rename the folder @name beneath @dirfd to VAR/trash/LABEL.N
  *
- * Deleting a tree takes as long as it is large; this is done at once, and whole. A missing one
- * is success. Return: 0, negative errno.
+ * Deleting a tree takes as long as it is large; this is done at once, and whole. One on a file system of its own goes to
+ * VAR/ct/.trash or VAR/templates/.trash, whichever is there. A missing one is success. Return: 0, negative errno.
  */
 int lg_trash_put(const char *var, int dirfd, const char *name, const char *label,
 		 struct lg_err *err);

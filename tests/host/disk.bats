@@ -13,6 +13,7 @@ teardown_file() { host_down; }
 teardown() {
 	tell_more
 	destroy_all
+	! mountpoint -q "$LG_VAR/ct" || layers_home
 }
 
 image() {
@@ -215,6 +216,37 @@ can_grow_mounted() {
 	wait_for 10 trash_is_empty
 	[ ! -e "$LG_VAR/ct/101" ]
 	wait_for 10 no_loops || fail "loop devices after destroy: $(loops)"
+}
+
+layers_home() {
+	lodged_down >/dev/null
+	umount "$LG_VAR/ct"
+	lodged_up
+}
+
+# An administrator mounts a disk there, for the customers alone.
+@test "the folder of all layers may be a file system of its own" {
+	local image="$BATS_TEST_TMPDIR/customers"
+	destroy_all
+	truncate --size 512M "$image"
+	mkfs.ext4 -q -F "$image"
+	lodged_down >/dev/null
+	mount -o loop "$image" "$LG_VAR/ct"
+	lodged_up
+	lodge create 101 --template busybox
+	lodge create 102 --template busybox --disk 64M
+	lodge start 101
+	lodge start 102
+	in_ct 101 sh -c 'echo kept >/root/file'
+	lodge restart 101
+	is "$(in_ct 101 cat /root/file)" kept "file"
+	lodge destroy --force 101
+	lodge destroy --force 102
+	in_its_trash() { find "$LG_VAR/ct/.trash" -mindepth 1; }
+	gone() { [ -z "$(in_its_trash)" ]; }
+	wait_for 10 gone || fail "in the trash: $(in_its_trash)"
+	is "$(find "$LG_VAR/ct" -mindepth 1 ! -name lost+found ! -name .trash)" "" "what is left"
+	layers_home
 }
 
 @test "a killed shim leaves no loop device, and the next start finds the files" {
