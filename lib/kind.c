@@ -34,7 +34,7 @@ const struct lg_kind_rule lg_kind_rules[] = {
 	{ "BOOT_TIMEOUT",	LG_USE_START,	LG_USE_NEVER,	"a container does not boot: --wait has a --timeout" },
 	{ "VM_OS",		LG_USE_START,	LG_USE_NEVER,	"a container runs under the host's kernel" },
 	{ "VM_FIRMWARE",	LG_USE_START,	LG_USE_NEVER,	"a container does not boot" },
-	{ "VM_CDROM",		LG_USE_START,	LG_USE_NEVER,	"a container has no drive" },
+	{ "VM_CDROM",		LG_USE_LIVE,	LG_USE_NEVER,	"a container has no drive" },
 	{ "VM_SCREEN",		LG_USE_START,	LG_USE_NEVER,	"a container has no screen" },
 };
 

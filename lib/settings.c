@@ -59,7 +59,7 @@ const struct lg_setting lg_settings[] = {
 	{ "kernel-template", "VM_KERNEL", NULL,		"NAME",		LG_SET_TEMPLATE,	0,				0, 0, "of a VM: the template that its kernel comes from" },
 	{ "os",		"VM_OS",	NULL,		"linux|windows|freebsd|other", LG_SET_CHOICE, 0,			0, 0, "of a VM without a template: the system on its disk (linux)" },
 	{ "firmware",	"VM_FIRMWARE",	NULL,		"bios|uefi",	LG_SET_CHOICE,		0,				0, 0, "of such a VM: what boots its disk (bios)" },
-	{ "cdrom",	"VM_CDROM",	NULL,		"FILE|none",	LG_SET_TEXT,		0,				0, 0, "of such a VM: ISO image in its drive, readable by everybody" },
+	{ "cdrom",	"VM_CDROM",	NULL,		"FILE|none",	LG_SET_TEXT,		LG_SF_LIVE,			0, 0, "of such a VM: ISO image in its drive, readable by everybody" },
 	{ "screen",	"VM_SCREEN",	NULL,		"none|vnc",	LG_SET_CHOICE,		0,				0, 0, "of such a VM: a screen, and the socket of it (none)" },
 	{ "boot-timeout", "BOOT_TIMEOUT", NULL,		"SECONDS",	LG_SET_SECONDS,		0,				0, 0, "of a VM: how long its boot may take (60; emulated 180)" },
 

@@ -197,7 +197,8 @@ static void add_file(struct lg_vm_args *a, const struct lg_vm_disk *disk, int fd
 	bool raw = strcmp(disk->format, "raw") == 0;
 
 	add(a, "-add-fd");
-	add(a, "fd=%d,set=%d", fd, fd);
+	/* What goes into the drive later has its name there, too (cmd/lodge-vm/media.c). */
+	add(a, "fd=%d,set=%d%s", fd, fd, strcmp(disk->role, "cdrom") == 0 ? ",opaque=cdrom" : "");
 	add(a, "-blockdev");
 	add(a, "driver=file,filename=/dev/fdset/%d,node-name=%s%s,read-only=%s,aio=threads,discard=unmap", fd,
 	    disk->role, raw ? "" : "-file", disk->writable ? "off" : "on");
@@ -211,6 +212,8 @@ static void add_file(struct lg_vm_args *a, const struct lg_vm_disk *disk, int fd
 /* What the host's disk cannot do the guest is told of: a machine that stands still until somebody looks is no clear state. */
 #define ERRORS "werror=report,rerror=report"
 
+#define CD_DRIVE "id=disk-cdrom,bootindex=1"
+
 static void add_disk(struct lg_vm_args *a, const struct lg_vm_spec *spec, const struct lg_vm_disk *disk, int fd,
 		     const struct preset *p)
 {
@@ -221,12 +224,20 @@ static void add_disk(struct lg_vm_args *a, const struct lg_vm_spec *spec, const 
 	add(a, "-device");
 	/* A port of AHCI has room for one, and QEMU does not look for a free one. */
 	if (strcmp(disk->role, "cdrom") == 0)
-		add(a, "ide-cd,bus=ide.1,drive=%s,id=disk-%s,bootindex=1", disk->role, disk->role);
+		add(a, "ide-cd,bus=ide.1,drive=cdrom," CD_DRIVE);
 	else if (spec->guest || strcmp(p->disk, "virtio-blk") == 0)
 		add(a, "virtio-blk-%s,drive=%s,id=disk-%s,serial=%s," ERRORS "%s", bus(spec), disk->role, disk->role, disk->role,
 		    spec->guest ? "" : ",bootindex=0");
 	else
 		add(a, "%s,bus=ide.0,drive=%s,id=disk-%s,serial=%s," ERRORS ",bootindex=0", p->disk, disk->role, disk->role, disk->role);
+}
+
+static void add_empty_drive(struct lg_vm_args *a, const struct lg_vm_spec *spec)
+{
+	if (!spec->drive || has_role(spec, "cdrom"))
+		return;
+	add(a, "-device");
+	add(a, "ide-cd,bus=ide.1," CD_DRIVE);
 }
 
 static void add_network(struct lg_vm_args *a, const struct lg_vm_spec *spec, int fd, const struct preset *p)
@@ -296,6 +307,7 @@ int lg_vm_args_make(const struct lg_vm_spec *spec, const struct lg_vm_places *at
 	add_sockets(ret, spec, at);
 	for (unsigned int i = 0; i < spec->ndisks; i++)
 		add_disk(ret, spec, &spec->disks[i], at->disks[i], p);
+	add_empty_drive(ret, spec);
 	add_network(ret, spec, at->tap, p);
 	add_rest(ret, spec, genid);
 	add_added(ret, spec);

@@ -28,6 +28,7 @@ static const struct {
 	{ "vnc",	   offsetof(struct lg_vm_spec, vnc),	       false },
 	{ "qemu_version",  offsetof(struct lg_vm_spec, qemu_version),  false },
 	{ "genid",	   offsetof(struct lg_vm_spec, genid),	       false },
+	{ "drive",	   offsetof(struct lg_vm_spec, drive),	       false },
 };
 
 /* Fields that say one of two things. */

@@ -17,6 +17,7 @@
 #define LG_VM_CPUS_ADDED 16u	/* that come to a machine while it runs; each is an option of the next QEMU that goes on with it */
 
 #define LG_VM_CPU_ID "cpu%" PRIu64	/* name of a processor that came while it ran: by its place */
+#define LG_VM_MEDIUM 400u	/* of the name of what is in a drive, with its NUL */
 
 struct lg_vm_disk {
 	char role[16];		/* "base", ...: also the serial number that the guest sees */
@@ -33,7 +34,7 @@ struct lg_vm_spec {
 	uint64_t vcpus_max;	/* places for processors; as many as vcpus: none can come */
 	uint64_t vcpus_added;	/* in the places after the first vcpus: those that came while it ran, before it was suspended or moved */
 	const char *socket, *exit_file, *console_log, *scratch, *qemu;
-	const char *append, *mac, *preset, *vnc, *qemu_version, *genid;
+	const char *append, *mac, *preset, *vnc, *qemu_version, *genid, *drive;
 	bool kvm, microvm, guest, incoming;
 	int cgroup_fd, kernel_fd, initrd_fd, tap_fd, incoming_fd;
 	struct lg_vm_disk disks[LG_VM_DISKS];

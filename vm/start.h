@@ -22,7 +22,7 @@
  * ends QEMU; to a machine without an agent all others are the power button. A reset, also one that was asked for, ends the machine with SIGHUP.
  * Kernel and initrd must be readable by everybody, as QEMU opens them anew under its own user; their folders need not be.
  *
- * STARTED and STATE have "qemu", its version, and "genid", STATE also "committed" and "added" (see ASK).
+ * STARTED and STATE have "qemu", its version, and "genid", STATE also "committed", "added" and "drive", what is in it now (see ASK).
  *
  * EXEC, CONSOLE, SIGNAL, HELLO, STATE, LEND (only "end"; LENT comes without a descriptor) are as of ct/proto.h. With tty BEGUN's descriptor is a stream socket
  * and no terminal: the client says RESIZE (rows, cols) on the control socket.
@@ -63,6 +63,7 @@ enum lg_vm_proto {
  *	disk*		"ROLE FORMAT ro|rw": ROLE base, layer, modules (guest), disk, cdrom, and of UEFI code, vars
  *			(others); FORMAT raw, qcow2, vmdk, vhdx
  *	preset		of the guest's system: linux, windows, freebsd, other
+ *	drive		the machine has a drive: path of the file "cdrom" that is in it, for STATE, or "none"; absent: it has none
  *	vnc		path of a socket for its screen; absent: no screen
  *	fds, in this order: QEMU's cgroup2 directory; with "guest": the kernel, the initrd; one for each disk; with "mac": the tap;
  *	with "incoming" (1): what the machine's state is read from
@@ -82,6 +83,9 @@ enum lg_vm_proto {
  *	what=vcpus	of a machine without an agent: vcpus: as many are plugged in as are missing, and the guest agent of QEMU, where
  *			there is one, is asked to switch them on. Answer: added (all that came while it ran), note (absent: the guest
  *			has them; what is missing, or what stands in the way of more)
+ *	what=medium	path: of what goes into the drive, or "none"; fd: it, for reading, unless "none". Answer: drive, what is in it now;
+ *			forced: 1 when the guest had locked it and was not asked in the end; why: absent, or a line that says why
+ *			it is not what was wanted. Takes 16 s where a guest does not let go
  *	what=powerdown	the power button
  *	what=reset
  *	what=suspend	fd: where the machine's state goes; error object: what the clients of its sessions, which end, are told.

@@ -373,7 +373,7 @@ static const struct {
 	{ "reset",     want_reset },
 };
 
-/* What its whole state is wanted for, which answers by itself. */
+/* What its whole state is wanted for, or takes more than one answer of QEMU's: they answer by themselves. */
 static const struct {
 	const char *what;
 	void (*take)(struct lg_msg *m, int from);
@@ -384,6 +384,7 @@ static const struct {
 	{ "switch",   suspend_switch },
 	{ "commit",   suspend_commit },
 	{ "continue", suspend_continue },
+	{ "medium",   media_take },
 };
 /* clang-format on */
 

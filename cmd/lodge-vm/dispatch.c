@@ -41,6 +41,8 @@ static void say_state(int to)
 	lg_msg_put(&msg_out, "genid", vm.genid);
 	lg_msg_put_u64(&msg_out, "committed", suspend_is_committed());
 	lg_msg_put_u64(&msg_out, "added", cpus_added());
+	if (media_in_drive())
+		lg_msg_put(&msg_out, "drive", media_in_drive());
 	lg_msg_put_fd(&msg_out, vm.netns_fd);
 	lg_msg_put_fd(&msg_out, vm.pidfd);
 	lg_msg_send(to, &msg_out);

@@ -411,6 +411,10 @@ static void begin(struct lg_msg *m, int from, bool is_move)
 		refuse(from, tag, -EAGAIN, "a processor came to it meanwhile: move it again");
 		return;
 	}
+	if (media_busy()) {
+		refuse(from, tag, -EBUSY, "what is in its drive is being changed: try again in a moment");
+		return;
+	}
 	if (take_over(m, from) < 0) {
 		refuse(from, tag, -EINVAL, "ASK came without a descriptor");
 		return;

@@ -61,7 +61,8 @@ void set_title(unsigned int ctid);
 
 /* ---- timers.c ---- */
 
-enum timer { TIMER_QMP, TIMER_WATCHDOG, TIMER_ASK, TIMER_INCOMING, TIMER_SUSPEND, TIMER_QGA, TIMER_WRITTEN, TIMER_CPUS, TIMERS };
+enum timer { TIMER_QMP, TIMER_WATCHDOG, TIMER_ASK, TIMER_INCOMING, TIMER_SUSPEND, TIMER_QGA, TIMER_WRITTEN, TIMER_CPUS, TIMER_MEDIA,
+	     TIMERS };
 
 int timers_init(void);
 
@@ -247,6 +248,17 @@ void written_drop(void);
 
 /** written_event() - of QEMU's. */
 void written_event(const char *name, const json_t *data);
+
+/* ---- media.c: what is in the drive ---- */
+
+/** media_take() - ASK medium from the connection @from. */
+void media_take(struct lg_msg *m, int from);
+
+/** media_in_drive() - its name as lodged said it, "none"; NULL: there is no drive. */
+const char *media_in_drive(void);
+
+/** media_busy() - is it being changed? */
+bool media_busy(void);
 
 /* ---- incoming.c: out of its state ---- */
 

@@ -31,6 +31,8 @@ static int put_setting(struct cli *cli, json_t *all, const struct lg_setting *s,
 	lg_autofree char *checked = NULL, *path = real_path(s, value);
 	int r;
 
+	if (!path && strcmp(s->key, "VM_CDROM") == 0 && *value && *value != '/' && strcmp(value, "none") != 0)
+		return lg_fail(&cli->err, -errno, "cdrom: open '%.200s'", value);
 	value = path ? path : value;
 
 	/* An empty value removes the setting: nothing to check. */

@@ -147,7 +147,7 @@ static int check_template(struct creation *c, struct lg_err *err)
 	struct lg_template t;
 
 	if (lg_kind_is_foreign(c->conf))
-		return foreign_check(c->conf, err);
+		return foreign_check(c->d, c->conf, err);
 	if (!name)
 		return lg_refuse(err, -EINVAL, LG_EXIT_NO_TEMPLATE_NAMED,
 				 "no template was given: use --template NAME (`lodge template "

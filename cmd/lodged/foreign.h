@@ -18,7 +18,21 @@
 int foreign_defaults(struct lg_conf *conf, const json_t *settings, bool image, struct lg_err *err);
 
 /** foreign_check() - is what the conf names there: its firmware, the image in its drive? 0 for others. */
-int foreign_check(const struct lg_conf *conf, struct lg_err *err);
+int foreign_check(const struct daemon *d, const struct lg_conf *conf, struct lg_err *err);
+
+/** foreign_check_machine() - the same of what is to start or go on as its vm_run says. */
+int foreign_check_machine(const struct instance *ct, struct lg_err *err);
+
+/** foreign_medium() - the path of what the conf has in the drive, "none". */
+const char *foreign_medium(const struct lg_conf *conf);
+
+/**
+ * foreign_open_medium() - a file for the drive, for reading
+ * @ret:	-1 for "none"
+ *
+ * Return: 0; -EACCES and others with a line that begins with "cdrom: ".
+ */
+int foreign_open_medium(const struct daemon *d, const char *path, int *ret, struct lg_err *err);
 
 /** foreign_is_hardware() - does @s say what the machine is made of? */
 bool foreign_is_hardware(const struct lg_setting *s);

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -20,6 +22,7 @@
 #include "storage/store.h"
 
 #define DISK_PATIENCE_MS 500u	/* the last QEMU may be just going */
+#define NO_MEDIUM "none"
 #define STATE (VM_SPEC_FDS - 1)	/* what is resumed: its place among the descriptors */
 
 /* UEFI's program, and the empty memory of its settings that a new machine begins with. */
@@ -94,23 +97,45 @@ static int find_firmware(const struct firmware **ret, struct lg_err *err)
 	return lg_refuse(err, -ENOENT, LG_EXIT_RESOURCES, "firmware: UEFI comes with the package ovmf, which is not installed");
 }
 
+/* What is below VAR/ct and VAR/checkpoint is nobody else's, whatever the rights that it has there. */
+static bool is_of_an_instance(const struct daemon *d, int fd)
+{
+	static const char *const folders[] = { "ct", "checkpoint" };
+	lg_autofree char *var = realpath(d->root.var, NULL);
+	char name[40], path[PATH_MAX], folder[PATH_MAX];
+	bool found = false;
+	ssize_t n;
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	n = readlink(name, path, sizeof(path) - 1);
+	if (n < 0 || !var)
+		return true;
+	path[n] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		snprintf(folder, sizeof(folder), "%.4000s/%s/", var, folders[i]);
+		found |= strncmp(path, folder, strlen(folder)) == 0;
+	}
+	return found;
+}
+
 /*
  * What is in the drive is the guest's to read. We are root, and who may speak to us need not be: only what everybody may read goes
  * into a drive, so that nobody gets at a file by this way. No part of the path may be a link.
  */
-static int open_cdrom(const struct lg_conf *conf, int *ret, struct lg_err *err)
+int foreign_open_medium(const struct daemon *d, const char *path, int *ret, struct lg_err *err)
 {
 	struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
 				.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
-	const char *path = lg_conf_get(conf, "VM_CDROM");
 	lg_autoclose int fd = -1;
 	struct stat st;
 
 	*ret = -1;
-	if (!path || !*path || strcmp(path, "none") == 0)
+	if (strcmp(path, NO_MEDIUM) == 0)
 		return 0;
 	if (path[0] != '/')
 		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE, "cdrom: '%.200s' is no absolute path", path);
+	if (strlen(path) >= LG_VM_MEDIUM)
+		return lg_refuse(err, -ENAMETOOLONG, LG_EXIT_BAD_VALUE, "cdrom: '%.60s...' is longer than %u bytes", path, LG_VM_MEDIUM - 1);
 	fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
 	if (fd < 0 && errno == ELOOP)
 		return lg_refuse(err, -ELOOP, LG_EXIT_BAD_VALUE, "cdrom: a part of '%.200s' is a symbolic link: name the file itself",
@@ -122,23 +147,40 @@ static int open_cdrom(const struct lg_conf *conf, int *ret, struct lg_err *err)
 	if (!(st.st_mode & S_IROTH))
 		return lg_refuse(err, -EACCES, LG_EXIT_PERMISSION, "cdrom: '%.200s' is not readable by everybody, and what a guest reads "
 				 "has to be (chmod o+r)", path);
+	if (is_of_an_instance(d, fd))
+		return lg_refuse(err, -EACCES, LG_EXIT_PERMISSION, "cdrom: '%.200s' belongs to a container or a VM", path);
 	*ret = lg_take_fd(&fd);
 	return 0;
 }
 
-int foreign_check(const struct lg_conf *conf, struct lg_err *err)
+const char *foreign_medium(const struct lg_conf *conf)
+{
+	const char *path = lg_conf_get(conf, "VM_CDROM");
+
+	return path && *path ? path : NO_MEDIUM;
+}
+
+static int check_hardware(const struct daemon *d, const struct lg_conf *conf, const char *medium, struct lg_err *err)
 {
 	const struct firmware *firmware;
 	int fd = -1, r = 0;
 
-	if (!lg_kind_is_foreign(conf))
-		return 0;
 	if (is_set(conf, "VM_FIRMWARE", "uefi"))
 		r = find_firmware(&firmware, err);
 	if (r == 0)
-		r = open_cdrom(conf, &fd, err);
+		r = foreign_open_medium(d, medium, &fd, err);
 	lg_close(fd);
 	return r;
+}
+
+int foreign_check(const struct daemon *d, const struct lg_conf *conf, struct lg_err *err)
+{
+	return lg_kind_is_foreign(conf) ? check_hardware(d, conf, foreign_medium(conf), err) : 0;
+}
+
+int foreign_check_machine(const struct instance *ct, struct lg_err *err)
+{
+	return check_hardware(ct->d, ct->conf, ct->vm_run.cdrom[0] ? ct->vm_run.cdrom : NO_MEDIUM, err);
 }
 
 bool foreign_vnc(const struct instance *ct, char path[300])
@@ -200,8 +242,8 @@ static int open_drives(const struct instance *ct, struct lg_msg *m, int fds[VM_S
 	_Static_assert(ARRAY_SIZE(drives) < STATE, "a place for each");
 	drives[2].fd = lg_disk_open_raw(ct->d->root.var, ct->ctid, DISK_PATIENCE_MS, err);
 	r = drives[2].fd < 0 ? drives[2].fd : open_firmware(ct, &drives[0], &drives[1], err);
-	if (r == 0)
-		r = open_cdrom(ct->conf, &drives[3].fd, err);
+	if (r == 0 && ct->vm_run.cdrom[0])
+		r = foreign_open_medium(ct->d, ct->vm_run.cdrom, &drives[3].fd, err);
 	for (size_t i = 0; i < ARRAY_SIZE(drives); i++) {
 		if (drives[i].fd < 0)
 			continue;
@@ -229,6 +271,8 @@ static void put_machine(const struct op *op, struct lg_msg *m)
 		lg_msg_put_u64(m, "vcpus_added", ct->vm_run.cpus_added);
 	}
 	lg_msg_put(m, "preset", lg_conf_get(ct->conf, "VM_OS"));
+	if (ct->vm_run.cdrom[0])
+		lg_msg_put(m, "drive", ct->vm_run.cdrom);
 	instance_mac_text(ct, text);
 	lg_msg_put(m, "mac", text);
 	if (foreign_vnc(ct, text))

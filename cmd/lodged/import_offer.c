@@ -9,6 +9,7 @@
 #include "cmd/lodged/foreign.h"
 #include "cmd/lodged/import.h"
 #include "cmd/lodged/vm.h"
+#include "lib/cleanup.h"
 #include "lib/json.h"
 #include "vm/qemu.h"
 #include "vm/transfer.h"
@@ -90,11 +91,17 @@ static void look_for_files(struct daemon *d, const json_t *vm, json_t *blockers,
 }
 
 /* Of a VM that boots what is on its own disk: the firmware, and what is in its drive. */
-static void check_hardware(const struct lg_conf *conf, json_t *blockers)
+static void check_hardware(struct daemon *d, const struct lg_conf *conf, const json_t *vm, json_t *blockers)
 {
+	const char *medium = lg_json_str(vm, "cdrom");
 	struct lg_err err = { 0 };
+	int fd = -1, r = foreign_check(d, conf, &err);
 
-	if (foreign_check(conf, &err) < 0) {
+	/* While it runs something else may be in it than it would be started with. */
+	if (r == 0 && medium && *medium)
+		r = foreign_open_medium(d, medium, &fd, &err);
+	lg_close(fd);
+	if (r < 0) {
 		lg_within(&err, err.code, "on the other host");
 		add(blockers, &err);
 	}
@@ -132,7 +139,7 @@ static void check_vm(struct daemon *d, const struct lg_conf *conf, const json_t 
 	if (has_memory(params))
 		check_machine(d, vm, blockers);
 	if (lg_kind_is_foreign(conf)) {
-		check_hardware(conf, blockers);
+		check_hardware(d, conf, has_memory(params) ? vm : NULL, blockers);
 		return;
 	}
 	if (!has_memory(params)) {

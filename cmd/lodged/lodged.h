@@ -34,6 +34,7 @@
 #include "storage/disk.h"
 #include "storage/store.h"
 #include "storage/template.h"
+#include "vm/spec.h"
 
 #define IPS_MAX 32u
 #define LG_APPARMOR_PROFILE "lodge-container"	/* packaging/lodge-container.apparmor */
@@ -79,6 +80,7 @@ struct vm_run {
 	char base_id[33], modules_id[33];	/* which making of its disks (lg_erofs_identity()) */
 	char qemu[24];		/* version */
 	char genid[40];		/* by which the guest knows whether it is a copy */
+	char cdrom[LG_VM_MEDIUM];	/* what is in its drive: a path, "none"; "": it has no drive */
 };
 
 struct instance {

@@ -18,8 +18,9 @@
 #include "storage/disk.h"
 
 #define ANSWER_S 10u
+#define MEDIUM_S 45u	/* a guest has some seconds to let go of what is in its drive */
 
-enum { WISH_MEMORY, WISH_CPUS, WISH_DISK, WISH_ADDRS, WISH_HOSTNAME, WISH_COUNT_ };
+enum { WISH_MEMORY, WISH_CPUS, WISH_DISK, WISH_ADDRS, WISH_HOSTNAME, WISH_CDROM, WISH_COUNT_ };
 
 /* One that is told: what it says, and of which setting it is. */
 static const struct {
@@ -30,6 +31,7 @@ static const struct {
 	[WISH_DISK] = { "disk", "disk" },
 	[WISH_ADDRS] = { "ip", "addrs" },
 	[WISH_HOSTNAME] = { "hostname", "hostname" },
+	[WISH_CDROM] = { "cdrom", "medium" },
 };
 
 static bool runs(const struct change *c)
@@ -43,7 +45,7 @@ static int check(struct change *c, struct lg_err *err)
 {
 	int r = c->ct->vm ? vm_check_conf(c->conf, err) : 0;
 
-	return r == 0 ? foreign_check(c->conf, err) : r;
+	return r == 0 ? foreign_check(c->ct->d, c->conf, err) : r;
 }
 
 static void remove_word(json_t *list, const char *word)
@@ -104,6 +106,16 @@ static void plan_cpus(struct change *c)
 						      wanted, wanted > most ? most : has));
 }
 
+static void plan_cdrom(struct change *c)
+{
+	if (!c->cdrom)
+		return;
+	if (!c->ct->vm_run.cdrom[0])
+		at_next_start(c, "cdrom", json_string("cdrom: from the next start on; its machine was started without a drive"));
+	else if (strcmp(c->ct->vm_run.cdrom, foreign_medium(c->conf)) != 0)
+		c->wishes |= 1u << WISH_CDROM;
+}
+
 static int apply(struct change *c, struct lg_err *err)
 {
 	(void)err;
@@ -111,6 +123,7 @@ static int apply(struct change *c, struct lg_err *err)
 		return 0;
 	plan_memory(c);
 	plan_cpus(c);
+	plan_cdrom(c);
 	if (!change_keeps(c, "IP_ADDRESS") && !lg_kind_is_foreign(c->conf))
 		c->wishes |= 1u << WISH_ADDRS;
 	if (!change_keeps(c, "HOSTNAME") && lg_conf_get(c->conf, "HOSTNAME"))
@@ -160,6 +173,16 @@ static void fill(const struct instance *ct, unsigned int wish, struct lg_msg *m)
 		spec_vm_put_addrs(ct, ct->conf, m);
 	if (wish == WISH_HOSTNAME)
 		lg_msg_put(m, "hostname", lg_conf_get(ct->conf, "HOSTNAME"));
+}
+
+static int fill_medium(const struct instance *ct, struct lg_msg *m, int *fd, struct lg_err *err)
+{
+	const char *path = foreign_medium(ct->conf);
+	int r = foreign_open_medium(ct->d, path, fd, err);
+
+	if (r == 0)
+		lg_msg_put(m, "path", path);
+	return r == 0 && *fd >= 0 ? lg_msg_put_fd(m, *fd) : r;
 }
 
 static void all_told(struct telling *t)
@@ -214,6 +237,24 @@ static void told_cpus(struct telling *t, const struct lg_msg *m)
 		json_array_append_new(t->c.warnings, json_sprintf("cpus: the machine has %u: %s", wanted, note));
 }
 
+/* What is in the drive now, and whether it was taken out of the guest's hands. */
+static void medium_told(struct telling *t, const struct lg_msg *m)
+{
+	struct instance *ct = instance_by_ctid(t->d, t->ctid);
+	const char *why = lg_msg_get(m, "why");
+	struct lg_err err = { 0 };
+
+	if (ct)
+		vm_run_told(ct, m);
+	if (lg_msg_get_u64(m, "forced", 0))
+		json_array_append_new(t->c.warnings, json_string("cdrom: the guest had locked its drive and did not open it in time: it was "
+								 "opened by force, and what is mounted there of it fails"));
+	if (!why)
+		return;
+	lg_refuse(&err, -EIO, 0, "%.300s", why);
+	failed(t, WISH_CDROM, &err);
+}
+
 static void answered(const struct lg_msg *m, const struct lg_err *err, void *arg)
 {
 	struct told *told = arg;
@@ -223,6 +264,8 @@ static void answered(const struct lg_msg *m, const struct lg_err *err, void *arg
 		failed(t, told->wish, err);
 	else if (told->wish == WISH_CPUS)
 		told_cpus(t, m);
+	else if (told->wish == WISH_CDROM)
+		medium_told(t, m);
 	free(told);
 	if (--t->open == 0)
 		all_told(t);
@@ -231,6 +274,7 @@ static void answered(const struct lg_msg *m, const struct lg_err *err, void *arg
 static void tell(struct telling *t, struct instance *ct, unsigned int wish)
 {
 	struct told *told = calloc(1, sizeof(*told));
+	lg_autoclose int fd = -1;
 	struct lg_err err = { 0 };
 	struct lg_msg m;
 
@@ -241,7 +285,8 @@ static void tell(struct telling *t, struct instance *ct, unsigned int wish)
 	}
 	*told = (struct told){ t, wish };
 	fill(ct, wish, &m);
-	if (vm_ask(ct, &m, ANSWER_S, answered, told, &err) == 0) {
+	if ((wish != WISH_CDROM || fill_medium(ct, &m, &fd, &err) == 0) &&
+	    vm_ask(ct, &m, wish == WISH_CDROM ? MEDIUM_S : ANSWER_S, answered, told, &err) == 0) {
 		t->open++;
 		return;
 	}

@@ -81,6 +81,8 @@ static int check_vm(void *ctx, struct lg_err *err)
 		return vm_resume_prepare(op, err);
 	*run = (struct vm_run){ .kvm = lg_kvm_usable(NULL) };
 	snprintf(run->machine, sizeof(run->machine), VM_MACHINE_FOREIGN);
+	if (lg_kind_is_foreign(ct->conf))
+		snprintf(run->cdrom, sizeof(run->cdrom), "%s", foreign_medium(ct->conf));
 	r = lg_vm_memory(ct->conf, &run->memory, err);
 	if (r == 0)
 		r = lg_vm_cpus(ct->conf, &run->vcpus, err);
@@ -200,7 +202,7 @@ static int make_files(void *ctx, struct lg_err *err)
 		return LG_STEP_WAIT;
 	if (lg_kind_is_foreign(op->ct->conf)) {
 		start_allow_time(op, MACHINE_TIMEOUT_S);
-		return foreign_check(op->ct->conf, err);
+		return foreign_check_machine(op->ct, err);
 	}
 	/* The same as then, or QEMU would not know the machine again. */
 	if (op->restore) {

@@ -76,7 +76,7 @@ void vm_run_read(struct instance *ct, const json_t *run);
 /** vm_run_take() - what it runs as on the host that it comes from, as of vm_move_json() there; its files are not known here. */
 void vm_run_take(struct instance *ct, const json_t *run);
 
-/** vm_run_told() - its shim said which QEMU it is, which machine, and how many processors came to it */
+/** vm_run_told() - its shim said which QEMU it is, which machine, how many processors came to it, and what is in its drive */
 void vm_run_told(struct instance *ct, const struct lg_msg *m);
 
 /* ---- suspend_vm.c, resume_vm.c: to disk and back; suspend.c and resume.c have what is the same for containers ---- */

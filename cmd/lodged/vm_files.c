@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cmd/lodged/criu.h"
+#include "cmd/lodged/foreign.h"
 #include "cmd/lodged/vm.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
@@ -289,7 +290,7 @@ static const struct {
 	size_t at, size;
 } run_texts[] = {
 #define TEXT(field) { #field, offsetof(struct vm_run, field), sizeof(((struct vm_run *)0)->field) }
-	TEXT(machine), TEXT(kernel), TEXT(base_id), TEXT(modules_id), TEXT(genid),
+	TEXT(machine), TEXT(kernel), TEXT(base_id), TEXT(modules_id), TEXT(genid), TEXT(cdrom),
 #undef TEXT
 };
 
@@ -323,6 +324,9 @@ void vm_run_read(struct instance *ct, const json_t *run)
 
 		snprintf((char *)&ct->vm_run + run_texts[i].at, run_texts[i].size, "%s", text ? text : "");
 	}
+	/* Of before it was written down: it had a drive if it had something in it. */
+	if (!json_object_get(run, "cdrom") && ct->conf && lg_kind_is_foreign(ct->conf) && strcmp(foreign_medium(ct->conf), "none") != 0)
+		snprintf(ct->vm_run.cdrom, sizeof(ct->vm_run.cdrom), "%s", foreign_medium(ct->conf));
 	if (json_object_get(run, "files"))
 		read_files(ct, json_object_get(run, "files"));
 }
@@ -340,10 +344,13 @@ void vm_run_take(struct instance *ct, const json_t *run)
 void vm_run_told(struct instance *ct, const struct lg_msg *m)
 {
 	const char *version = lg_msg_get(m, "qemu"), *genid = lg_msg_get(m, "genid");
+	const char *drive = lg_msg_get(m, "drive");
 
 	if (version)
 		snprintf(ct->vm_run.qemu, sizeof(ct->vm_run.qemu), "%s", version);
 	if (genid)
 		snprintf(ct->vm_run.genid, sizeof(ct->vm_run.genid), "%s", genid);
 	ct->vm_run.cpus_added = (unsigned int)lg_msg_get_u64(m, "added", ct->vm_run.cpus_added);
+	if (drive)
+		snprintf(ct->vm_run.cdrom, sizeof(ct->vm_run.cdrom), "%s", drive);
 }
