@@ -65,7 +65,7 @@ enum lg_proto {
 	LG_P_FAILED,	/* error object (lg_msg_get_err) */
 	LG_P_EXITED,	/* status: as of waitpid */
 	LG_P_STATE,	/* pid, starttime, started (0/1); fds: network namespace, pidfd of init */
-	LG_P_BEGUN,	/* pid; fd: master of the terminal */
+	LG_P_BEGUN,	/* pid; fd: master of the terminal; whole (1): stdin is read to its end before the command begins (vm/start.h) */
 	LG_P_ENDED,	/* status */
 	LG_P_LENT,	/* fd: a mount of the container's root, attached nowhere */
 	LG_P_HELD,	/* a restore: everything is there and waits for GO */

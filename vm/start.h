@@ -25,7 +25,8 @@
  * STARTED and STATE have "qemu", its version, and "genid", STATE also "committed", "added" and "drive", what is in it now (see ASK).
  *
  * EXEC, CONSOLE, SIGNAL, HELLO, STATE, LEND (only "end"; LENT comes without a descriptor) are as of ct/proto.h. With tty BEGUN's descriptor is a stream socket
- * and no terminal: the client says RESIZE (rows, cols) on the control socket.
+ * and no terminal: the client says RESIZE (rows, cols) on the control socket. Of a machine without an agent of lodge BEGUN has "whole" and no
+ * "pid": the command begins when stdin has ended, and that it cannot is a FAILED behind it.
  *
  * ASK carries one wish to the running machine, and is answered TOLD with its tag.
  */

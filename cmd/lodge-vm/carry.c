@@ -38,7 +38,7 @@ void carry_init(struct session *s)
 }
 
 /* A pipe's flags are shared with whoever gave it to us: opened anew it has flags of its own. */
-static int own_flags(int fd, unsigned int nr)
+int carry_own_flags(int fd, unsigned int nr)
 {
 	char path[40];
 	int own;
@@ -77,7 +77,7 @@ int carry_open(struct session *s, unsigned int nr, int fd, struct lg_err *err)
 	struct stat status = { 0 };
 
 	if (fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode))
-		fd = own_flags(fd, nr);
+		fd = carry_own_flags(fd, nr);
 	st->source.fd = fd;
 	st->sock = S_ISSOCK(status.st_mode);
 	return watch(st, err);

@@ -37,6 +37,9 @@ void carry_init(struct session *s);
 /** carry_open() - the client's stream @nr; the descriptor is the stream's, also on failure. */
 int carry_open(struct session *s, unsigned int nr, int fd, struct lg_err *err);
 
+/** carry_own_flags() - a pipe for the stream @nr that does not make anybody wait. Return: @fd, or another one in its place. */
+int carry_own_flags(int fd, unsigned int nr);
+
 /** carry_open_tty() - both directions over one socket. */
 int carry_open_tty(struct session *s, int fd, struct lg_err *err);
 

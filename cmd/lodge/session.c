@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "cmd/lodge/pump.h"
 #include "cmd/lodge/term.h"
@@ -31,6 +32,7 @@ struct running {
 	int control, signals, master;
 	struct pump pumps[PUMPS];
 	bool ended;
+	bool whole;		/* the command begins when standard input has ended */
 	int status;		/* exit status, once ended */
 	int failure;		/* negative errno with cli->err */
 	int killed_by;		/* a signal that ends the command itself */
@@ -111,6 +113,7 @@ static int wait_begun(struct running *run)
 
 	if (r == 1 && m->kind == LG_P_BEGUN) {
 		run->master = lg_msg_take_fd(m, 0);
+		run->whole = lg_msg_get_u64(m, "whole", 0) != 0;
 		lg_msg_drop_fds(m);
 		if (run->s->tty && run->master < 0)
 			return lg_refuse(&run->cli->err, -EPROTO, 0,
@@ -154,7 +157,8 @@ static int ask(struct running *run, int ours[4])
 static void set_pumps(struct running *run, int ours[4])
 {
 	const struct session *s = run->s;
-	bool none = s->no_stdin || s->input;
+	/* What waits for the end of what somebody types would wait for ever. */
+	bool none = s->no_stdin || s->input || (run->whole && isatty(STDIN_FILENO));
 
 	if (s->tty) {
 		/* Our copy of the master is shared with nobody who minds it not to block. */

@@ -214,3 +214,86 @@ qemu_has() { find "/proc/$(init_pid 301)/fd" -lname "$IMAGES/*.iso" 2>/dev/null 
 	insert "$IMAGES/one.iso"
 	holds "disc one"
 }
+
+# ---- what goes into its commands ----
+
+@test "a command reads a file or a pipe, whatever is in it" {
+	is "$(echo from a pipe | lodge exec 301 -- /bin/cat)" "from a pipe" "a pipe"
+	is "$(lodge exec 301 -- /bin/cat </dev/null)" "" "nothing"
+	is "$({ echo one; sleep 1; echo two; } | lodge exec 301 -- /bin/wc -l)" 2 "a slow pipe"
+	head -c 300001 /dev/urandom >"$IMAGES/bytes"
+	lodge exec 301 -- /bin/cat <"$IMAGES/bytes" >"$IMAGES/back"
+	cmp "$IMAGES/bytes" "$IMAGES/back"
+	run --separate-stderr lodge exec 301 -- /bin/sh -c 'cat; echo err >&2; exit 7' <<<word
+	is "$status $output $stderr" "7 word err" "status and streams"
+	run -127 --separate-stderr lodge exec 301 -- /bin/no-such <<<word
+	is "${#stderr_lines[@]}" 1 "lines: $stderr"
+	is "$(echo 'echo a shell' | lodge enter 301)" "a shell" "enter without a terminal"
+}
+
+@test "as much as its agent takes, and more is refused before anything runs" {
+	head -c $((1 << 20)) /dev/urandom >"$IMAGES/bytes"
+	is "$(lodge exec 301 -- /bin/md5sum <"$IMAGES/bytes" | cut -c1-32)" "$(md5sum "$IMAGES/bytes" | cut -c1-32)" "1 MiB"
+	lodge exec 301 -- /bin/true <"$IMAGES/bytes"
+	echo x >>"$IMAGES/bytes"
+	refused 21 'standard input is larger than 1024 KiB' lodge exec 301 -- /bin/touch /tmp/ran <"$IMAGES/bytes"
+	run ! lodge exec -n 301 -- /bin/test -e /tmp/ran
+}
+
+@test "with a terminal, or with -n, nothing is waited for" {
+	run timeout 20 script -qec "$LG_LODGE exec 301 -- /bin/cat" /dev/null
+	is "$status $output" "0 " "a terminal"
+	is "$(sleep 8 | timeout 20 "$LG_LODGE" exec -n 301 -- /bin/echo done)" "done" "-n"
+}
+
+# begin SCRIPT: in the background, its output in $IMAGES/out; its pid in COMMAND
+begin() {
+	"$LG_LODGE" exec 301 -- /bin/sh -c "$1" >"$IMAGES/out" 2>&1 </dev/null 3>&- &
+	COMMAND=$!
+	wait_for 20 in_guest 'test -e /tmp/begun'
+	in_guest 'rm /tmp/begun'
+}
+ends_with() {
+	local status=0
+	wait "$COMMAND" || status=$?
+	is "$status" "$1" "status ($(<"$IMAGES/out"))"
+}
+none_sleep() { in_guest '! ps | grep -q "[s]leep 77"'; }
+
+@test "a signal ends the command inside, and all that it started" {
+	local sig
+	# not INT: the background commands of a shell ignore it
+	for sig in TERM HUP; do
+		begin 'touch /tmp/begun; sleep 77; echo not this'
+		kill -"$sig" "$COMMAND"
+		ends_with $((128 + $(kill -l "$sig")))
+		is "$(<"$IMAGES/out")" "" "$sig: what it said"
+		none_sleep
+	done
+	run timeout --foreground --preserve-status -s INT 4 "$LG_LODGE" exec -n 301 -- /bin/sh -c 'sleep 77; echo not this'
+	is "$status $output" "130 " "INT"
+	none_sleep
+	begin 'trap "echo heard; exit 5" TERM; touch /tmp/begun; while :; do sleep 1; done'
+	kill -TERM "$COMMAND"
+	ends_with 5
+	like "$(<"$IMAGES/out")" '^heard' "what it said"
+}
+
+@test "a signal while it is waited for standard input ends what has not begun" {
+	sleep 8 | "$LG_LODGE" exec 301 -- /bin/touch /tmp/ran >"$IMAGES/out" 2>&1 3>&- &
+	COMMAND=$!
+	sleep 2
+	kill -TERM "$COMMAND"
+	ends_with 143
+	run ! lodge exec -n 301 -- /bin/test -e /tmp/ran
+}
+
+@test "where a guest has nothing that signals, the client says that the command runs on" {
+	begin 'touch /tmp/begun; exec sleep 78'
+	lodge exec -n 301 -- /bin/mv /bin/sh /bin/sh-away
+	kill -TERM "$COMMAND"
+	ends_with 143
+	lodge exec -n 301 -- /bin/mv /bin/sh-away /bin/sh
+	like "$(<"$IMAGES/out")" 'the command runs on inside, as process [0-9]+ there' "what it says"
+	in_guest 'ps | grep -q "[s]leep 78"'
+}
