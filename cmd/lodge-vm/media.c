@@ -77,7 +77,8 @@ static void tell(void)
 	lg_trace("the drive is closed");
 	lg_msg_init(&answer, LG_P_TOLD);
 	lg_msg_put(&answer, "tag", change.tag);
-	lg_msg_put(&answer, "drive", media_in_drive());
+	if (media_in_drive())
+		lg_msg_put(&answer, "drive", media_in_drive());
 	if (change.err.code)
 		lg_msg_put(&answer, "why", change.err.msg);
 	lg_msg_put_u64(&answer, "forced", change.forced && change.emptied);
@@ -315,7 +316,7 @@ void media_take(struct lg_msg *m, int from)
 
 	if (media_busy()) {
 		lg_msg_init(&busy, LG_P_TOLD);
-		lg_msg_put(&busy, "tag", tag);
+		lg_msg_put(&busy, "tag", tag ? tag : "");
 		lg_msg_put(&busy, "why", "what is in its drive is being changed already");
 		lg_msg_send(from, &busy);
 		return;

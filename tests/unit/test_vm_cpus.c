@@ -31,7 +31,6 @@ static void start_msg(const char *mode, unsigned int boot, unsigned int most, un
 	lg_msg_put_u64(m, "vcpus", boot);
 	lg_msg_put_u64(m, "vcpus_max", most);
 	lg_msg_put_u64(m, "vcpus_added", added);
-	lg_msg_put_fd(m, open(d.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	put_file("disk", O_RDWR);
 }
 

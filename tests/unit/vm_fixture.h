@@ -70,6 +70,7 @@ static inline void start_head(const char *machine)
 	lg_msg_put(m, "accel", "tcg");
 	lg_msg_put(m, "machine", machine);
 	lg_msg_put_u64(m, "memory", 256 * MIB);
+	lg_msg_put_fd(m, open(d.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
 static inline void send_start(void)
@@ -77,6 +78,16 @@ static inline void send_start(void)
 	ck_assert_int_eq(lg_msg_send(d.sock, &d.start), 0);
 	for (unsigned int i = 0; i < d.start.nfds; i++)
 		close(d.start.fds[i]);
+}
+
+/* START is complete: the machine is made. */
+static inline void make_sent(void)
+{
+	send_start();
+	ck_assert(drive_expect(&d, LG_P_MADE));
+	ck_assert_uint_eq(d.m.nfds, 2);
+	qemu = (pid_t)lg_msg_get_u64(&d.m, "pid", 0);
+	ck_assert_int_gt(qemu, 0);
 }
 
 /* The next message that is no STAGE. */

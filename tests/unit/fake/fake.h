@@ -29,6 +29,7 @@
 struct fake {
 	int qmp, console, agent;
 	const char *mode;
+	bool foreign;		/* its system is its own: foreign.c is the guest */
 };
 
 /** console_say() - print on the machine's console. */
@@ -57,5 +58,14 @@ int cpus_guest_input(const struct fake *f);
 
 /** guest_input() - read frames and answer. Return: 0, -1 at the end. */
 int guest_input(struct fake *f);
+
+/** drive_has() - a word of QEMU's command line, which may say what is in the drive. */
+void drive_has(const char *arg);
+
+/** drive_answer() - what "return" holds; with '!' in front why it failed; NULL: it is not about the drive. */
+const char *drive_answer(const char *line);
+
+/** foreign_input() - as guest_input(). */
+int foreign_input(struct fake *f);
 
 #endif

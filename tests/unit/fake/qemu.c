@@ -43,7 +43,10 @@ static void read_arguments(int argc, char **argv)
 		if (mode)
 			f.mode = strdup(mode + 5);
 		cpus_argument(argv[i]);
+		f.foreign |= strstr(argv[i], "org.qemu.guest_agent") != NULL;
+		drive_has(argv[i]);
 	}
+	f.foreign &= !cpus_here();	/* cpus.c plays both sides of those */
 }
 
 static void run(void)
@@ -60,7 +63,8 @@ static void run(void)
 	console_say(&f, "[    0.000000] Linux version fake\n");
 	if (strcmp(f.mode, "escape") == 0)
 		escape(&f);
-	guest_boot(&f);
+	if (!f.foreign)
+		guest_boot(&f);
 }
 
 static bool pauses;	/* before the last of its state is written */
@@ -77,7 +81,7 @@ static void answer(const char *line)
 		{ "\"query-block-jobs\"", "[{\"device\":\"written\",\"ready\":true,\"len\":65536,\"offset\":65536}]" },
 		{ "\"query-migrate\"", pauses ? "{\"status\":\"pre-switchover\"}" : "{\"status\":\"completed\"}" },
 	};
-	const char *id = strstr(line, "\"id\":"), *value = "{}";
+	const char *id = strstr(line, "\"id\":"), *value = "{}", *of_drive = f.foreign ? drive_answer(line) : NULL;
 
 	if (strstr(line, "\"pause-before-switchover\""))
 		pauses = strstr(line, "{\"capability\":\"pause-before-switchover\",\"state\":true}") != NULL;
@@ -88,6 +92,14 @@ static void answer(const char *line)
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
 		if (strstr(line, values[i].name))
 			value = values[i].value;
+	if (of_drive && of_drive[0] == '!') {
+		dprintf(f.qmp, "{\"error\": {\"desc\": \"%s\"}, \"id\": %ld}\r\n", of_drive + 1, id ? strtol(id + 5, NULL, 10) : 0);
+		return;
+	}
+	/* So that whoever hears that it runs can execute something. */
+	if (f.foreign && strstr(line, "\"cont\""))
+		dprintf(f.qmp, "{\"event\": \"VSERPORT_CHANGE\", \"data\": {\"open\": true}}\r\n");
+	value = of_drive ? of_drive : value;
 	dprintf(f.qmp, "{\"return\": %s, \"id\": %ld}\r\n", value, id ? strtol(id + 5, NULL, 10) : 0);
 	if (strstr(line, "\"cont\""))
 		run();
@@ -123,6 +135,13 @@ static int read_commands(void)
 	return 0;
 }
 
+static int guest_reads(void)
+{
+	if (cpus_here())
+		return cpus_guest_input(&f);
+	return f.foreign ? foreign_input(&f) : guest_input(&f);
+}
+
 int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -139,7 +158,7 @@ int main(int argc, char **argv)
 			continue;
 		if (p[0].revents && read_commands() < 0)
 			return 0;
-		if (p[1].revents && (cpus_here() ? cpus_guest_input(&f) : guest_input(&f)) < 0)
+		if (p[1].revents && guest_reads() < 0)
 			f.agent = -1;
 	}
 }
