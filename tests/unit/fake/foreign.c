@@ -60,6 +60,11 @@ static long number_of(const char *line, const char *key)
 	return at ? strtol(at + strlen(name), NULL, 10) : -1;
 }
 
+static void keep(char to[24], const char *name)
+{
+	snprintf(to, 24, "%s", name);
+}
+
 static char *slot(char names[NAMES][24], const char *name)
 {
 	for (unsigned int i = 0; i < NAMES; i++)
@@ -82,11 +87,11 @@ static unsigned int count(char names[NAMES][24])
 void drive_has(const char *arg)
 {
 	if (strstr(arg, "opaque=cdrom"))
-		strcpy(drive.sets[0], "cdrom");
+		keep(drive.sets[0], "cdrom");
 	if (strstr(arg, "node-name=cdrom"))
-		strcpy(drive.nodes[0], "cdrom");
+		keep(drive.nodes[0], "cdrom");
 	if (strstr(arg, "drive=cdrom"))
-		strcpy(drive.medium, "cdrom");
+		keep(drive.medium, "cdrom");
 }
 
 static const char *open_tray(bool force)
@@ -120,7 +125,7 @@ static const char *add_set(const char *line)
 
 	if (!free_one || !*text_of(line, "opaque", name, sizeof(name)))
 		return NULL;
-	strcpy(free_one, name);
+	keep(free_one, name);
 	snprintf(text, sizeof(text), "{\"fdset-id\":%d,\"fd\":9}", (int)(free_one - drive.sets[0]) / 24);
 	return text;
 }
@@ -133,7 +138,7 @@ static const char *change_nodes(const char *line, bool add)
 	node = slot(drive.nodes, add ? "" : name);
 	if (!node || (!add && strcmp(drive.medium, name) == 0))
 		return NULL;
-	strcpy(node, add ? name : "");
+	keep(node, add ? name : "");
 	return "{}";
 }
 
