@@ -90,7 +90,8 @@ enum lg_vm_proto {
  *	what=powerdown	the power button
  *	what=reset
  *	what=suspend	fd: where the machine's state goes; error object: what the clients of its sessions, which end, are told.
- *			The processors stop and stay stopped; answered when it is written, with "qemu", the version that wrote it, and "added".
+ *			The processors stop and stay stopped; answered when it is written, with "qemu", the version that wrote it,
+ *			"added", and "drive", as in STATE.
  *			From then on it is ended (SIGKILL), or told to continue; the end of the connection that asked is a continue
  *			as well. Answered with an error it runs on
  *	what=written	role; fd: an empty file as long as that disk. From now on what is written to the disk is written there as well,

@@ -71,6 +71,8 @@ static void say(int to, const char *tag, const struct lg_err *err)
 		lg_msg_put(&answer, "qemu", qemu_version());
 		lg_msg_put_u64(&answer, "added", cpus_added());
 	}
+	if ((phase == HELD || phase == STILL) && media_in_drive())
+		lg_msg_put(&answer, "drive", media_in_drive());
 	if (phase == STILL) {
 		lg_msg_put_u64(&answer, "us", still_us);
 		lg_msg_put_u64(&answer, "written", written_known);

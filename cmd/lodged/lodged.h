@@ -116,6 +116,7 @@ struct instance {
 	struct vm_files *vm_files;	/* what it was booted from (vm.h); owned; NULL: not known */
 	struct vm_usage *vm_usage;	/* the last that was heard of it; NULL: nothing yet */
 	struct vm_question *vm_asked;	/* what it has not answered yet (vm_ask.c) */
+	bool vm_medium;			/* what is in its drive is being changed */
 };
 
 /* What a CRIU said of itself when it was asked last (doctor_criu.c). */

@@ -436,7 +436,7 @@ static int check(const struct instance *ct, const json_t *params, struct lg_err 
 		return err->code;
 	if (ct->hangs[0])
 		return stop_hangs(ct, err);
-	if (moving_check(ct, err) < 0)
+	if (moving_check(ct, err) < 0 || vm_medium_check(ct, err) < 0)
 		return err->code;
 	return ct->op ? lg_refuse(err, -EBUSY, LG_EXIT_LOCKED,
 				  "%s is held by another operation (%s): try again when it is over",

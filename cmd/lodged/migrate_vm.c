@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -130,13 +131,28 @@ static void answer_still(struct migrate *m, uint64_t written)
 		lg_msg_send(m->sock, &msg);
 }
 
+/* A daemon that went away may have left a change of it undone, which was done since. The other host has opened what it was told. */
+static int check_drive(struct migrate *m, const struct lg_msg *msg, struct lg_err *err)
+{
+	const char *drive = lg_msg_get(msg, "drive");
+	struct instance *ct = m->op->ct;
+
+	if (!drive || !ct->vm_run.cdrom[0] || strcmp(drive, ct->vm_run.cdrom) == 0)
+		return 0;
+	vm_run_told(ct, msg);
+	return lg_refuse(err, -EAGAIN, 0, "what is in its drive has changed meanwhile: move it again");
+}
+
 static void on_still(const struct lg_msg *msg, const struct lg_err *err, void *arg)
 {
 	struct migrate *m = arg;
+	struct lg_err why = { 0 };
 
 	if (is_over(m))
 		return;
-	if (msg) {
+	if (msg && check_drive(m, msg, &why) < 0) {
+		migrate_answer_failure(m, &why);
+	} else if (msg) {
 		m->frozen_at_us = lg_msg_get_u64(msg, "us", 0);
 		answer_still(m, lg_msg_get_u64(msg, "written", 0));
 	} else if (!m->worker_ended) {

@@ -43,7 +43,10 @@ static bool runs(const struct change *c)
 
 static int check(struct change *c, struct lg_err *err)
 {
-	int r = c->ct->vm ? vm_check_conf(c->conf, err) : 0;
+	int r = c->cdrom ? vm_medium_check(c->ct, err) : 0;
+
+	if (r == 0 && c->ct->vm)
+		r = vm_check_conf(c->conf, err);
 
 	return r == 0 ? foreign_check(c->ct->d, c->conf, err) : r;
 }
@@ -259,7 +262,10 @@ static void answered(const struct lg_msg *m, const struct lg_err *err, void *arg
 {
 	struct told *told = arg;
 	struct telling *t = told->t;
+	struct instance *ct = instance_by_ctid(t->d, t->ctid);
 
+	if (ct && told->wish == WISH_CDROM)
+		ct->vm_medium = false;
 	if (!m)
 		failed(t, told->wish, err);
 	else if (told->wish == WISH_CPUS)
@@ -287,6 +293,7 @@ static void tell(struct telling *t, struct instance *ct, unsigned int wish)
 	fill(ct, wish, &m);
 	if ((wish != WISH_CDROM || fill_medium(ct, &m, &fd, &err) == 0) &&
 	    vm_ask(ct, &m, wish == WISH_CDROM ? MEDIUM_S : ANSWER_S, answered, told, &err) == 0) {
+		ct->vm_medium |= wish == WISH_CDROM;
 		t->open++;
 		return;
 	}

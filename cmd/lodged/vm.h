@@ -157,6 +157,9 @@ int vm_ask(struct instance *ct, struct lg_msg *m, unsigned int seconds, vm_answe
 /** vm_told() - a TOLD of its shim has come. */
 void vm_told(struct instance *ct, const struct lg_msg *m);
 
+/** vm_medium_check() - -EBUSY while what is in its drive is being changed. */
+int vm_medium_check(const struct instance *ct, struct lg_err *err);
+
 /** vm_asks_drop() - it has ended: who waits hears that. */
 void vm_asks_drop(struct instance *ct);
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "cmd/lodged/vm.h"
+#include "lib/exit.h"
 
 struct vm_question {
 	struct vm_question *next;
@@ -95,6 +96,12 @@ void vm_told(struct instance *ct, const struct lg_msg *m)
 		end(q, NULL, &err);
 		return;
 	}
+}
+
+int vm_medium_check(const struct instance *ct, struct lg_err *err)
+{
+	return ct->vm_medium ? lg_refuse(err, -EBUSY, LG_EXIT_LOCKED, "what is in the drive of %s is being changed: try again when that is over",
+					 instance_label(ct)) : 0;
 }
 
 void vm_asks_drop(struct instance *ct)

@@ -159,6 +159,44 @@ qemu_has() { find "/proc/$(init_pid 301)/fd" -lname "$IMAGES/*.iso" 2>/dev/null 
 	holds "disc three"
 }
 
+@test "while it is waited for the guest nothing that needs to know what is in the drive is done" {
+	insert "$IMAGES/one.iso"
+	in_guest 'tray hold >/tmp/tray 2>&1 & until grep -q locked /tmp/tray; do sleep 0.1; done'
+	"$LG_LODGE" set 301 --cdrom "$IMAGES/two.iso" >/dev/null 2>&1 3>&- &
+	local setter=$!
+	sleep 1
+	refused 9 'is being changed: try again' lodge set 301 --cdrom "$IMAGES/three.iso"
+	run move 301 --live
+	is "$status" 9 "move: $output"
+	run --separate-stderr lodge suspend 301
+	[ "$status" -ne 0 ]
+	like "$stderr" 'is being changed: try again' "suspend"
+	wait "$setter"
+	in_guest 'killall tray'
+	is "$(field 301 '"\(.state) \(.settings.cdrom)"')" "running $IMAGES/two.iso" "state"
+	holds "disc two"
+}
+
+@test "a daemon that is killed while it is waited for the guest leaves a change that is made, and the next one suspends with it" {
+	insert "$IMAGES/one.iso"
+	in_guest 'tray hold >/tmp/tray 2>&1 & until grep -q locked /tmp/tray; do sleep 0.1; done'
+	"$LG_LODGE" set 301 --cdrom "$IMAGES/three.iso" >/dev/null 2>&1 3>&- &
+	local setter=$!
+	sleep 1
+	lodged_down KILL >/dev/null
+	lodged_up
+	wait "$setter" || true
+	sleep 9
+	in_guest 'killall tray'
+	is "$(field 301 '"\(.state) \(.settings.cdrom)"')" "running $IMAGES/three.iso" "state"
+	run move 301 --live
+	like "$output" 'has changed meanwhile' "the first move"
+	lodge -q suspend 301 2>/dev/null
+	lodge -q resume 301 2>/dev/null
+	wait_for 60 answers 301
+	holds "disc three"
+}
+
 @test "after many changes QEMU has one disc, and nothing else is left of them" {
 	local before after i
 	insert "$IMAGES/one.iso"
