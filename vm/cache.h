@@ -57,11 +57,12 @@ int lg_vm_has_pvh(int fd);
 /**
  * lg_vm_initrd() - write an initrd into @out: /init, and the modules that it takes to find the root
  * @modules:	a folder as /lib/modules/VERSION
+ * @sealed:	with their signatures, without which the kernel takes none
  * @agent:	path of the program that becomes /init
  *
  * Return: 0; -ENOENT when the kernel lacks something that it needs; negative errno.
  */
-int lg_vm_initrd(int out, const char *modules, const char *agent, struct lg_err *err);
+int lg_vm_initrd(int out, const char *modules, bool sealed, const char *agent, struct lg_err *err);
 
 /** lg_vm_modules_order() - the names of files below @modules that the initrd needs, in the order of loading (for tests)
  * @ret:	malloc()ed, one a line, relative to @modules

@@ -17,9 +17,10 @@
 #include "vm/cache.h"
 
 /* Goes into the digest: what is made now is not what another lodge made of the same. */
-#define MADE_AS "lodge kernel 1"
+#define MADE_AS "lodge kernel 2"
 
 #define KERNEL_PREFIX "vmlinuz-"
+#define CONFIG_MAX (4u << 20)
 
 /* ---- which template ---- */
 
@@ -206,11 +207,33 @@ static int find_modules(struct making *m, struct lg_err *err)
 	return lg_refuse(err, -ENOENT, LG_EXIT_BAD_TEMPLATE, "there is no /lib/modules/%s in it", m->version);
 }
 
+/* One that does not say how it was built may be such a kernel. */
+static bool wants_signatures(const struct making *m)
+{
+	static const char *const settings[] = {
+		"\nCONFIG_MODULE_SIG_FORCE=y", "\nCONFIG_LOCK_DOWN_KERNEL_FORCE_INTEGRITY=y",
+		"\nCONFIG_LOCK_DOWN_KERNEL_FORCE_CONFIDENTIALITY=y", "module.sig_enforce",
+	};
+	lg_autoclose int boot = lg_open_beneath(m->root, "/boot", O_PATH | O_DIRECTORY, 0);
+	lg_autofree char *text = NULL;
+	char name[80];
+
+	snprintf(name, sizeof(name), "config-%s", m->version);
+	if (boot < 0 || lg_file_read(boot, name, CONFIG_MAX, &text, NULL, NULL) < 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+		if (strstr(text, settings[i]))
+			return true;
+	return false;
+}
+
 static int make_initrd(const struct making *m, struct lg_err *err)
 {
 	lg_autoclose int out = openat(m->to, "initrd", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
-	return out < 0 || may_read(out) < 0 ? lg_fail(err, -errno, "make the initrd") : lg_vm_initrd(out, m->modules, m->agent, err);
+	if (out < 0 || may_read(out) < 0)
+		return lg_fail(err, -errno, "make the initrd");
+	return lg_vm_initrd(out, m->modules, wants_signatures(m), m->agent, err);
 }
 
 static int make_modules(const struct making *m, struct lg_err *err)

@@ -41,7 +41,8 @@ struct booting {
 	char *argv[ARGS_MAX + 1], *envp[ARGS_MAX + 3];
 };
 
-static struct booting b = { .m = { .port = -1, .sys = -1, .proc = -1, .layer = -1, .random = -1 }, .started = -1 };
+/* Large: what it begins with would make it a part of the program's file, and so of every initrd. */
+static struct booting b;
 
 /* ---- what is said ---- */
 
@@ -384,12 +385,19 @@ static const struct {
 };
 /* clang-format on */
 
+static void begin(char *title)
+{
+	b.m.port = b.m.sys = b.m.proc = b.m.layer = b.m.random = -1;
+	b.started = -1;
+	b.title = title;
+}
+
 void boot(char *title)
 {
 	struct lg_err err = { 0 };
 	sigset_t all;
 
-	b.title = title;
+	begin(title);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	umask(022);

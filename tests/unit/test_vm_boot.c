@@ -293,7 +293,7 @@ START_TEST(an_initrd_has_the_agent_and_unpacked_modules)
 	put_text("agent", "the agent");
 	snprintf(path, sizeof(path), "%s", in_var("agent"));
 	out = open(in_var("initrd"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	ck_assert_msg(lg_vm_initrd(out, in_var("m"), path, &err) == 0, "%s", err.msg);
+	ck_assert_msg(lg_vm_initrd(out, in_var("m"), false, path, &err) == 0, "%s", err.msg);
 	snprintf(path, sizeof(path), "%s", in_var("initrd"));
 	ck_assert_str_eq(in_initrd(path, "init"), "the agent");
 	ck_assert_str_eq(in_initrd(path, "modules/erofs.ko"), K "fs/erofs.ko.xz");
@@ -302,6 +302,50 @@ START_TEST(an_initrd_has_the_agent_and_unpacked_modules)
 			 "virtio_blk.ko\nlibcrc32c.ko\nerofs.ko\nmbcache.ko\next4.ko\noverlay.ko\nfailover.ko\n"
 			 "net_failover.ko\nvirtio_net.ko\nvirtio-rng.ko\n");
 	ck_assert_str_eq(in_initrd(path, "modules/not_ext4.ko"), "");
+}
+END_TEST
+
+/* A module, and behind it a signature of @n bytes. */
+static void put_signed(const char *name, const char *module, unsigned int n)
+{
+	static const char mark[] = "~Module signature appended~\n";
+	char bytes[400];
+	size_t len = strlen(module);
+
+	memcpy(bytes, module, len);
+	memset(bytes + len, 's', n);
+	len += n;
+	memset(bytes + len, 0, 12);
+	bytes[len + 11] = (char)n;
+	bytes[len + 10] = (char)(n >> 8);
+	len += 12;
+	memcpy(bytes + len, mark, sizeof(mark) - 1);
+	put(name, bytes, len + sizeof(mark) - 1);
+}
+
+static size_t initrd_module(bool sealed, const char *name)
+{
+	lg_autoclose int out = open(in_var("initrd"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	struct lg_err err = { 0 };
+	char agent[512], path[512];
+
+	snprintf(agent, sizeof(agent), "%s", in_var("agent"));
+	ck_assert_msg(lg_vm_initrd(out, in_var("m"), sealed, agent, &err) == 0, "%s", err.msg);
+	snprintf(path, sizeof(path), "%s", in_var("initrd"));
+	return strlen(in_initrd(path, name));
+}
+
+START_TEST(signatures_stay_where_the_kernel_wants_them)
+{
+	put_modules("m");
+	put_text("agent", "the agent");
+	put_signed("m/" K "fs/ext4.ko", "the module", 300);
+	ck_assert_uint_eq(initrd_module(false, "modules/ext4.ko"), 10);
+	ck_assert_uint_gt(initrd_module(true, "modules/ext4.ko"), 300);
+	put_text("m/" K "fs/ext4.ko", "the module\1\1\1\1~Module signature appended~\n");
+	ck_assert_uint_eq(initrd_module(false, "modules/ext4.ko"), 10 + 4 + 28);
+	put_text("m/" K "fs/ext4.ko", "~Module signature appended~\n");
+	ck_assert_uint_eq(initrd_module(false, "modules/ext4.ko"), 28);
 }
 END_TEST
 
@@ -406,6 +450,41 @@ START_TEST(a_kernel_is_made_once_for_an_agent)
 }
 END_TEST
 
+/* clang-format off */
+static const struct {
+	const char *config;	/* NULL: the template has none */
+	bool sealed;
+} configs[] = {
+	{ NULL, true },
+	{ "CONFIG_MODULE_SIG=y\n# CONFIG_MODULE_SIG_FORCE is not set\n", false },
+	{ "CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_FORCE=y\n", true },
+	{ "CONFIG_X=y\nCONFIG_LOCK_DOWN_KERNEL_FORCE_INTEGRITY=y\n", true },
+	{ "CONFIG_CMDLINE=\"quiet module.sig_enforce=1\"\n", true },
+};
+/* clang-format on */
+
+START_TEST(a_kernel_says_whether_it_wants_signatures)
+{
+	char agent[512];
+	struct lg_err err = { 0 };
+	struct lg_vm_kernel k;
+	struct lg_template t;
+
+	if (!have_mkfs())
+		return;
+	put_kernel("k", "debian 13", "cc", "6.12-x");
+	put_signed("templates/k/rootfs/lib/modules/6.12-x/" K "fs/ext4.ko", "the module", 300);
+	if (configs[_i].config)
+		put_text("templates/k/rootfs/boot/config-6.12-x", configs[_i].config);
+	put_text("agent", "the agent");
+	snprintf(agent, sizeof(agent), "%s", in_var("agent"));
+	load("k", &t);
+	ck_assert_msg(lg_vm_kernel_make(var, &t, agent, NULL, NULL, &err) == 0, "%s", err.msg);
+	ck_assert_int_eq(lg_vm_kernel_find(var, &t, agent, &k, &err), 0);
+	ck_assert_int_eq(strlen(in_initrd(k.initrd, "modules/ext4.ko")) > 10, configs[_i].sealed);
+}
+END_TEST
+
 START_TEST(a_template_without_a_kernel_makes_none)
 {
 	struct lg_err err = { 0 };
@@ -504,8 +583,10 @@ int main(void)
 	tcase_add_test(tc, modules_come_with_what_they_need_before_them);
 	tcase_add_loop_test(tc, modules_that_do_not_do_are_refused, 0, ARRAY_SIZE(bad_modules));
 	tcase_add_test(tc, an_initrd_has_the_agent_and_unpacked_modules);
+	tcase_add_test(tc, signatures_stay_where_the_kernel_wants_them);
 	tcase_add_test(tc, the_kernel_that_fits_is_taken);
 	tcase_add_test(tc, a_kernel_is_made_once_for_an_agent);
+	tcase_add_loop_test(tc, a_kernel_says_whether_it_wants_signatures, 0, ARRAY_SIZE(configs));
 	tcase_add_test(tc, a_template_without_a_kernel_makes_none);
 	tcase_add_test(tc, a_base_disk_is_made_once_and_goes_with_its_template);
 	tcase_add_test(tc, what_mkfs_says_is_said);
