@@ -310,9 +310,8 @@ static void put_signed(const char *name, const char *module, unsigned int n)
 {
 	static const char mark[] = "~Module signature appended~\n";
 	char bytes[400];
-	size_t len = strlen(module);
+	size_t len = (size_t)snprintf(bytes, sizeof(bytes), "%s", module);
 
-	memcpy(bytes, module, len);
 	memset(bytes + len, 's', n);
 	len += n;
 	memset(bytes + len, 0, 12);
