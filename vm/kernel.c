@@ -13,6 +13,7 @@
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/file.h"
+#include "lib/kind.h"
 #include "storage/store.h"
 #include "vm/cache.h"
 
@@ -207,7 +208,10 @@ static int find_modules(struct making *m, struct lg_err *err)
 	return lg_refuse(err, -ENOENT, LG_EXIT_BAD_TEMPLATE, "there is no /lib/modules/%s in it", m->version);
 }
 
-/* One that does not say how it was built may be such a kernel. */
+/*
+ * Without them the kernel counts itself as tainted, which only an emulated machine's quicker start is worth. One that does not say how it
+ * was built may take no others.
+ */
 static bool wants_signatures(const struct making *m)
 {
 	static const char *const settings[] = {
@@ -218,6 +222,8 @@ static bool wants_signatures(const struct making *m)
 	lg_autofree char *text = NULL;
 	char name[80];
 
+	if (lg_kvm_usable(NULL))
+		return true;
 	snprintf(name, sizeof(name), "config-%s", m->version);
 	if (boot < 0 || lg_file_read(boot, name, CONFIG_MAX, &text, NULL, NULL) < 0)
 		return true;
