@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cmd/lodged/foreign.h"
@@ -128,11 +129,29 @@ static void made(int r, const struct lg_err *err, void *arg)
 	start_event(op);
 }
 
+/* Twice for the same is once too often: a worker of another release makes what we do not look for. */
+static int ask_once(struct vm_start *vm, const struct vm_job *job, struct lg_err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(vm->made); i++) {
+		if (vm->made[i] && strcmp(vm->made[i], job->argv[0]) == 0)
+			break;
+		if (!vm->made[i]) {
+			vm->made[i] = job->argv[0];
+			return 0;
+		}
+	}
+	return lg_refuse(err, -EIO, 0, "the worker made of template %s what lodged does not find: was lodge replaced while it ran? Restart lodged",
+			 job->name);
+}
+
 static int run_job(struct op *op, const struct vm_job *job, struct lg_err *err)
 {
-	struct making *m = calloc(1, sizeof(*m));
-	int r;
+	struct making *m;
+	int r = ask_once(op->vm, job, err);
 
+	if (r < 0)
+		return r;
+	m = calloc(1, sizeof(*m));
 	if (!m)
 		return lg_fail(err, -ENOMEM, "make what it boots from");
 	*m = (struct making){ op->ct->d, op->ct->ctid };

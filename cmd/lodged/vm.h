@@ -124,6 +124,7 @@ struct vm_start {
 	int tap;
 	bool kvm;
 	bool making;		/* a worker makes its files */
+	const char *made[2];	/* what it was asked for so far: its verbs */
 	unsigned int watchdog_s;
 	char qemu[24];		/* of a resume: the version that wrote its memory */
 };

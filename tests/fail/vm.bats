@@ -218,3 +218,27 @@ killed() {
 		done
 	done
 }
+
+# A package was installed while lodged ran: what its worker makes is not what this lodged looks for.
+@test "a worker of another release does not keep a start going for ever" {
+	local libexec="$BATS_TEST_TMPDIR/libexec"
+	lodged_down >/dev/null
+	mkdir "$libexec"
+	ln -s "${LODGE_LIBEXECDIR:-/usr/libexec/lodge}"/* "$libexec/"
+	rm "$libexec/lodge-worker"
+	cat >"$libexec/lodge-worker" <<-EOF
+		#!/bin/sh
+		[ "\$1" != vm-kernel ] || exit 0
+		exec "${LODGE_LIBEXECDIR:-/usr/libexec/lodge}/lodge-worker" "\$@"
+	EOF
+	chmod +x "$libexec/lodge-worker"
+	rm -rf "$LG_VAR/vm/kernel"
+	lodged_up LODGE_LIBEXECDIR="$libexec"
+	run --separate-stderr timeout 60 "$LG_LODGE" start 101
+	[ "$status" -ne 0 ] && [ "$status" -ne 124 ] || fail "it ended with $status: $output"
+	like "${stderr_lines[-1]}" 'start 101: .*template debian-13-kernel what lodged does not find.*Restart lodged' "what it says"
+	lodged_down >/dev/null
+	lodged_up
+	lodge start 101 2>/dev/null
+	runs_again "a start with the right one"
+}
