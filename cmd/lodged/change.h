@@ -17,6 +17,7 @@ struct change {
 	bool disk;			/* its disk limit was named */
 	bool inodes;			/* its inodes were named */
 	bool cdrom;			/* what is in its drive was named */
+	bool cpus;			/* its processors were named */
 	unsigned int wishes;		/* what a running VM's guest is to be told (set_vm.c) */
 	json_t *applied, *needs_restart, *warnings;
 };

@@ -54,6 +54,7 @@ static int set_value(struct change *c, const char *name, const char *value, stru
 	c->disk |= strcmp(s->key, "DISKSPACE") == 0;
 	c->inodes |= strcmp(s->key, "DISKINODES") == 0;
 	c->cdrom |= strcmp(s->key, "VM_CDROM") == 0;
+	c->cpus |= strcmp(s->key, "CPULIMIT") == 0;
 	if ((strcmp(s->key, "OSTEMPLATE") == 0 || foreign_is_hardware(s)) && change_suspended(c))
 		return lg_refuse(err, -EBUSY, LG_EXIT_RUNNING, "%s: it is suspended: resume and stop it first",
 				 name);

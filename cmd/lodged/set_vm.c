@@ -99,7 +99,8 @@ static void plan_cpus(struct change *c)
 	unsigned int wanted = 0, most = most_cpus(run), has = run->vcpus + run->cpus_added;
 	bool foreign = lg_kind_is_foreign(c->conf);
 
-	if (change_keeps(c, "CPULIMIT") || lg_vm_cpus(c->conf, &wanted, NULL) < 0)
+	/* Whoever says it once more wants what did not come then: we may have been killed between the file and the machine. */
+	if ((change_keeps(c, "CPULIMIT") && !(foreign && c->cpus)) || lg_vm_cpus(c->conf, &wanted, NULL) < 0)
 		return;
 	/* A system of its own gets what is missing; nobody in it can be told to do with less. */
 	if (!foreign || (wanted > has && has < most))

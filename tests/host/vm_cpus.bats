@@ -100,6 +100,23 @@ most() { local n; n=$(nproc); echo $((n < 4 ? n : 4)); }
 	done
 }
 
+# As when a daemon was killed between the file and the machine.
+@test "what the file has and the machine has not comes when it is said once more" {
+	local conf=$LG_ETC/ct/301.conf before
+	lodge set 301 --cpus 1
+	lodge start 301 2>/dev/null
+	before=$(threads 301)
+	lodged_down >/dev/null
+	sed -i 's/^CPULIMIT=.*/CPULIMIT="200"/' "$conf"
+	lodged_up
+	is "$(field 301 .settings.cpus)" 2 "setting"
+	lodge set 301 --description other
+	is "$(threads 301)" "$before" "QEMU's threads after another setting"
+	set_cpus 301 2
+	is "$(threads 301)" $((before + 1)) "QEMU's threads"
+	lodge stop 301 --fast
+}
+
 @test "two at once: one after the other" {
 	lodge start 301 2>/dev/null
 	"$LG_LODGE" set 301 --cpus 2 >/dev/null 2>&1 3>&- &
