@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -335,6 +336,15 @@ static void spare_from_oom(void)
 	lg_file_write(AT_FDCWD, "/proc/self/oom_score_adj", "-1000", NULL);
 }
 
+/*
+ * The container stands still meanwhile: every wait for a processor is one of its clients'. What is restored gets back its own
+ * from the images (and is not let run without).
+ */
+static void be_first(void)
+{
+	setpriority(PRIO_PROCESS, 0, -20);
+}
+
 static int run(struct lg_err *err)
 {
 	int r = take_request(err);
@@ -355,6 +365,8 @@ static int run(struct lg_err *err)
 		cancel_init();
 		spare_from_oom();
 	}
+	if (!job.ahead)
+		be_first();
 	r = job.restores ? restore(err) : job.ahead ? copy_ahead(err) : dump(err);
 	cache_keep();
 	if (r < 0)
