@@ -109,6 +109,38 @@ log_lines() {
 	goes_on 301 "$count"
 }
 
+# schedule_of ID PID...: "NUMBER INSIDE, NICE, POLICY" of each
+schedule_of() {
+	local pid
+	for pid in "${@:2}"; do
+		in_ct "$1" cat "/proc/$pid/stat" | sed 's/(.*)/x/' | awk '{ print $1, $19, $41 }'
+	done
+}
+
+# outside ID PID: its number on the host
+outside() {
+	local pid
+	for pid in $(pgrep --ns "$(init_pid "$1")" --nslist pid -x count); do
+		[ "$(awk '/^NSpid:/ { print $NF }' "/proc/$pid/status")" != "$2" ] || echo "$pid"
+	done
+}
+
+@test "its processes have the priorities that they had" {
+	local before first second
+	ct 312
+	counts 312
+	first=$(in_ct 312 cat /tmp/count.pid)
+	counts 312
+	second=$(in_ct 312 cat /tmp/count.pid)
+	renice -n 7 -p "$(outside 312 "$first")" >/dev/null
+	chrt --batch -p 0 "$(outside 312 "$second")"
+	before=$(schedule_of 312 1 "$first" "$second")
+	is "$(echo "$before" | cut -d' ' -f2- | paste -sd,)" "0 0,7 0,0 3" "what there is"
+	lodge suspend 312
+	lodge resume 312
+	is "$(schedule_of 312 1 "$first" "$second")" "$before" "priorities"
+}
+
 @test "while it is suspended every list says so, and nothing of it is on the host" {
 	ct 302 --name asleep --ip auto
 	local link
