@@ -40,14 +40,6 @@ struct wish {
 static struct wish wishes[WISHES];
 static struct lg_msg answer;
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* ---- answers ---- */
 
 static void tell(struct wish *w, const struct lg_msg *fields, const struct lg_err *err)

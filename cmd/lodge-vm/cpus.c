@@ -13,7 +13,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cmd/lodge-vm/vm.h"
@@ -45,14 +44,6 @@ static struct lg_msg answer;
 static void begin(void);
 static void plug(void);
 static void ask_guest(void);
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 uint64_t cpus_added(void)
 {

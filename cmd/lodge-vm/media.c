@@ -13,7 +13,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "cmd/lodge-vm/vm.h"
 #include "ct/trace.h"
@@ -42,14 +41,6 @@ static struct change {
 static char medium[LG_VM_MEDIUM], node[24];	/* what is in the drive; node "": nothing */
 static bool known;
 static unsigned int nr;
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 const char *media_in_drive(void)
 {

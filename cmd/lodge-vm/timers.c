@@ -17,7 +17,7 @@ static struct {
 	void (*fn)(void);
 } timers[TIMERS];
 
-static int64_t now_ms(void)
+int64_t now_ms(void)
 {
 	struct timespec now;
 

@@ -66,6 +66,9 @@ enum timer { TIMER_QMP, TIMER_WATCHDOG, TIMER_ASK, TIMER_INCOMING, TIMER_SUSPEND
 
 int timers_init(void);
 
+/** now_ms() - monotonic clock, milliseconds */
+int64_t now_ms(void);
+
 /** timer_set() - @fn is called once in @ms milliseconds; negative: not any more. */
 void timer_set(enum timer t, int64_t ms, void (*fn)(void));
 
