@@ -27,6 +27,7 @@
 #include "lib/cleanup.h"
 #include "lib/exit.h"
 #include "lib/json.h"
+#include "vm/base64.h"
 
 #define COMMANDS 8u		/* at a time */
 #define LINE_MAX_ (8u << 20)	/* of an answer: what a command has written, in base64 */
@@ -129,24 +130,6 @@ static void on_control(struct lg_source *source, uint32_t events)
 
 /* ---- what it wrote ---- */
 
-/* In its place. Return: bytes; what is no base64 ends it. */
-static size_t decode(char *text)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	uint32_t bits = 0;
-	size_t n = 0, have = 0;
-
-	for (const char *p = text, *d; *p && (d = strchr(digits, *p)); p++) {
-		bits = bits << 6 | (uint32_t)(d - digits);
-		have += 6;
-		if (have < 8)
-			continue;
-		have -= 8;
-		text[n++] = (char)(bits >> have & 0xff);
-	}
-	return n;
-}
-
 static void write_all(int fd, const char *data, size_t len)
 {
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
@@ -179,7 +162,7 @@ static void deliver(struct command *c, const json_t *status, int code)
 		lg_autofree char *data = text ? strdup(text) : NULL;
 
 		if (data)
-			write_all(c->out[i], data, decode(data));
+			write_all(c->out[i], data, lg_base64_decode(data));
 		c->out[i] = lg_close(c->out[i]);
 	}
 	say(c, LG_P_ENDED, "status", (uint64_t)(unsigned int)code);

@@ -16,6 +16,7 @@
 #include "ct/stream.h"
 #include "lib/cleanup.h"
 #include "lib/exit.h"
+#include "vm/base64.h"
 
 #define PIECE 65536u
 
@@ -98,19 +99,10 @@ bool qga_input_reads(const struct qga_input *in)
 
 json_t *qga_input_text(const struct qga_input *in)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	lg_autofree char *text = in->len > 0 ? malloc((in->len + 2) / 3 * 4) : NULL;
-	const unsigned char *data = (const unsigned char *)in->data;
-	size_t n = 0;
+	size_t len = 0;
+	lg_autofree char *text = in->len > 0 ? lg_base64_encode(in->data, in->len, &len) : NULL;
 
-	for (size_t i = 0; text && i < in->len; i += 3) {
-		size_t left = in->len - i;
-		uint32_t bits = (uint32_t)data[i] << 16 | (left > 1 ? (uint32_t)data[i + 1] << 8 : 0) | (left > 2 ? data[i + 2] : 0);
-
-		for (unsigned int d = 0; d < 4; d++)
-			text[n++] = d > left ? '=' : digits[bits >> (18 - 6 * d) & 63];
-	}
-	return text ? json_stringn(text, n) : NULL;
+	return text ? json_stringn(text, len) : NULL;
 }
 
 void qga_input_end(struct qga_input *in)
