@@ -11,11 +11,11 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "ct/inside.h"
 #include "lib/cleanup.h"
+#include "lib/file.h"
 
 #define BENEATH (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 #define OWN ".lodge.nodes"	/* where the nodes are attached for the while */
@@ -24,9 +24,8 @@
 static int open_below(int dir, const char *path, uint64_t flags, uint64_t resolve)
 {
 	struct open_how how = { .flags = flags | O_CLOEXEC, .resolve = resolve };
-	int fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
 
-	return fd < 0 ? -errno : fd;
+	return lg_openat2(dir, path, &how);
 }
 
 /* The tmpfs that lodge mounted; one that the guest put over it will do as well. */

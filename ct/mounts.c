@@ -99,14 +99,13 @@ static int open_target(const char *path)
 		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
 		.resolve = RESOLVE_NO_SYMLINKS,
 	};
-	int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	int fd = lg_openat2(AT_FDCWD, path, &how);
 
-	if (fd >= 0 || errno != ENOENT)
-		return fd < 0 ? -errno : fd;
+	if (fd != -ENOENT)
+		return fd;
 	if (mkdir(path, 0755) < 0)
 		return -errno;
-	fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
-	return fd < 0 ? -errno : fd;
+	return lg_openat2(AT_FDCWD, path, &how);
 }
 
 static uint64_t size_of_row(const struct row *row, const struct lg_start *start)

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -249,7 +248,7 @@ static int open_kernels(int proc, int root, const char *point, const char *type)
 		.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
 	};
-	lg_autoclose int fd = (int)syscall(SYS_openat2, root, point + 1, &how, sizeof(how));
+	lg_autoclose int fd = lg_openat2(root, point + 1, &how);
 	lg_autofree char *table = NULL;
 	dev_t dev;
 
@@ -276,7 +275,7 @@ void lg_procfs_find_dirs(int proc, dev_t root, struct lg_procfs_dirs *ret)
 	ret->proc = open_kernels(proc, dir, "/proc", "proc");
 	sys = open_kernels(proc, dir, "/sys", "sysfs");
 	if (sys >= 0)
-		ret->cpu = (int)syscall(SYS_openat2, sys, "devices/system/cpu", &how, sizeof(how));
+		ret->cpu = lg_openat2(sys, "devices/system/cpu", &how);
 }
 
 /* What is on top at this name: one name in a folder of the kernel's, and the mounts over it. */
@@ -286,9 +285,8 @@ static int open_top(int dir, const char *name)
 		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
 	};
-	int fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
 
-	return fd < 0 ? -errno : fd;
+	return lg_openat2(dir, name, &how);
 }
 
 static bool is_one_of(dev_t dev, const dev_t *devs)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@
 #include <sys/syscall.h>
 
 #include "lib/cleanup.h"
+
+#define OPEN_TRIES 1000u /* by then something does nothing else than to rename */
 
 static ssize_t read_full(int fd, char *buf, size_t len)
 {
@@ -176,6 +179,19 @@ int lg_file_write(int dirfd, const char *name, const char *text, struct lg_err *
 	return (size_t)n == len ? 0 : lg_fail(err, -EIO, "write to '%s'", name);
 }
 
+int lg_openat2(int dirfd, const char *path, const struct open_how *how)
+{
+	for (unsigned int tries = 0;; tries++) {
+		int fd = (int)syscall(SYS_openat2, dirfd, path, how, sizeof(*how));
+
+		if (fd >= 0)
+			return fd;
+		if (errno != EAGAIN || tries == OPEN_TRIES)
+			return -errno;
+		sched_yield();
+	}
+}
+
 int lg_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
 {
 	struct open_how how = {
@@ -183,9 +199,8 @@ int lg_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
 		.mode = flags & (O_CREAT | __O_TMPFILE) ? mode : 0,
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
-	long fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
 
-	return fd < 0 ? -errno : (int)fd;
+	return lg_openat2(dirfd, path, &how);
 }
 
 /* A link to a folder is one too: an administrator may have moved a part elsewhere. */

@@ -7,6 +7,8 @@
 
 #include "lib/err.h"
 
+struct open_how;
+
 /**
  * lg_file_read() - the whole file @name beneath @dirfd (AT_FDCWD and an absolute path will do)
  * @max:	refuse a larger one with -E2BIG
@@ -37,6 +39,15 @@ int lg_file_replace_fast(int dirfd, const char *name, const void *data, size_t l
 
 /** lg_file_write() - write @text into an existing file (of /proc, /sys, a cgroup) at once. */
 int lg_file_write(int dirfd, const char *name, const char *text, struct lg_err *err);
+
+/**
+ * lg_openat2() - openat2(2), again for as long as the kernel asks for that
+ *
+ * A path with ".." in it (its own or a symbolic link's) that must not leave a folder ends with EAGAIN when anything on the machine was
+ * renamed or mounted meanwhile (openat2(2), RESOLVE_BENEATH), as another container that starts does.
+ * Return: a descriptor, negative errno (and errno as it); -EAGAIN only when a thousand tries in turn met a rename or a mount.
+ */
+int lg_openat2(int dirfd, const char *path, const struct open_how *how);
 
 /**
  * lg_open_beneath() - open @path so that no part of it leaves @dirfd, whatever links are in it

@@ -7,9 +7,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #include "lib/cleanup.h"
+#include "lib/file.h"
 #include "storage/transfer.h"
 
 void lg_cursor_init(struct lg_cursor *c, int top)
@@ -56,9 +56,8 @@ static int open_folder(int dir, const char *name)
 		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
 		.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV | RESOLVE_BENEATH,
 	};
-	int fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
 
-	return fd < 0 ? -errno : fd;
+	return lg_openat2(dir, name, &how);
 }
 
 int lg_cursor_down(struct lg_cursor *c, const char *name)

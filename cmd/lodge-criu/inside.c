@@ -12,7 +12,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mount.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,13 +20,14 @@
 #include "ct/checkpoint.h"
 #include "ct/procfs.h"
 #include "lib/cleanup.h"
+#include "lib/file.h"
 #include "lib/ns.h"
 
 static int open_devpts(void)
 {
 	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
 				.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
-	lg_autoclose int at = (int)syscall(SYS_openat2, AT_FDCWD, "/dev/pts", &how, sizeof(how));
+	lg_autoclose int at = lg_openat2(AT_FDCWD, "/dev/pts", &how);
 	lg_autoclose int tree = -1;
 	struct statfs fs;
 

@@ -16,7 +16,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,6 +26,7 @@
 #include "ct/stream.h"
 #include "ct/trace.h"
 #include "lib/cleanup.h"
+#include "lib/file.h"
 
 #define SESSIONS_MAX 512u
 #define TTY_GID 5u
@@ -225,7 +225,7 @@ static int open_terminal(struct session *s, const struct lg_msg *m, int *ret_sla
 	int unlock = 0, slave;
 	struct statfs fs;
 
-	s->master = (int)syscall(SYS_openat2, shim.devpts, "ptmx", &how, sizeof(how));
+	s->master = lg_openat2(shim.devpts, "ptmx", &how);
 	if (s->master < 0 || fstatfs(s->master, &fs) < 0 || fs.f_type != DEVPTS_SUPER_MAGIC ||
 	    ioctl(s->master, TIOCSPTLCK, &unlock) < 0)
 		return lg_fail(err, -errno, "make a terminal");

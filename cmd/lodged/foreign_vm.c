@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cmd/lodged/spec.h"
@@ -136,7 +135,7 @@ int foreign_open_medium(const struct daemon *d, const char *path, int *ret, stru
 		return lg_refuse(err, -EINVAL, LG_EXIT_BAD_VALUE, "cdrom: '%.200s' is no absolute path", path);
 	if (strlen(path) >= LG_VM_MEDIUM)
 		return lg_refuse(err, -ENAMETOOLONG, LG_EXIT_BAD_VALUE, "cdrom: '%.60s...' is longer than %u bytes", path, LG_VM_MEDIUM - 1);
-	fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	fd = lg_openat2(AT_FDCWD, path, &how);
 	if (fd < 0 && errno == ELOOP)
 		return lg_refuse(err, -ELOOP, LG_EXIT_BAD_VALUE, "cdrom: a part of '%.200s' is a symbolic link: name the file itself",
 				 path);

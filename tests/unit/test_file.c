@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "lib/cleanup.h"
 
@@ -292,6 +294,31 @@ START_TEST(magic_links_of_proc_are_not_followed)
 }
 END_TEST
 
+/* The kernel gives up on ".." when anything anywhere was renamed meanwhile: no reason for us to. */
+START_TEST(a_way_up_is_found_beside_somebody_who_renames)
+{
+	pid_t renamer;
+	int fd = 0;
+
+	make(in, "inside", "inside");
+	make(in, "a", "a");
+	ck_assert_int_eq(mkdirat(in, "sub", 0700), 0);
+	ck_assert_int_eq(symlinkat("../inside", in, "sub/l"), 0);
+	renamer = fork();
+	ck_assert_int_ge(renamer, 0);
+	while (renamer == 0)
+		if (renameat(in, "a", in, "b") < 0 || renameat(in, "b", in, "a") < 0 || getppid() == 1)
+			_exit(1);
+	for (int i = 0; i < 3000 && fd >= 0; i++) {
+		fd = lg_open_beneath(in, "sub/l", O_RDONLY, 0);
+		lg_close(fd);
+	}
+	ck_assert_int_eq(kill(renamer, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(renamer, NULL, 0), renamer);
+	ck_assert_int_ge(fd, 0);
+}
+END_TEST
+
 START_TEST(a_file_is_made_beneath_with_its_mode)
 {
 	struct stat st;
@@ -522,6 +549,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_kernel_file_that_refuses_is_named_with_what_was_written);
 	tcase_add_loop_test(t, nothing_outside_is_opened_whatever_links_there_are, 0, ARRAY_SIZE(attacks));
 	tcase_add_test(t, magic_links_of_proc_are_not_followed);
+	tcase_add_test(t, a_way_up_is_found_beside_somebody_who_renames);
 	tcase_add_test(t, a_file_is_made_beneath_with_its_mode);
 	tcase_add_test(t, mkdir_all_makes_what_is_missing);
 	tcase_add_test(t, open_dir_opens_folders_only);
