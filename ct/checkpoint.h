@@ -27,9 +27,9 @@
  *	   <---------------------------  DONE, or FAILED: then nothing of it is left
  *
  * Common fields: criu (the program), calls_lib (cmd/lodge-criu/calls.c), owner (the container's root
- * outside), cache (file for what CRIU finds out about the kernel), root (where the root file system is mounted for
- * CRIU; the same name at dump and restore is not needed), hook (cmd/lodge-criu/hook.c; tests
- * alone).
+ * outside), cache (file for what CRIU finds out about the kernel), log ("all": its log says all that it does; otherwise errors and
+ * warnings), root (where the root file system is mounted for CRIU; the same name at dump and restore is not needed), hook
+ * (cmd/lodge-criu/hook.c; tests alone).
  */
 
 enum lg_checkpoint {

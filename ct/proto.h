@@ -107,7 +107,7 @@ enum lg_proto {
  *	bind*		"FLAGS SOURCE\nTARGET": host folders mounted inside (none yet; reserved)
  *	restore		0/1: out of images instead of executing init. Three more fds: the folder of the images, the
  *			host's mount namespace, a cgroup2 directory for lodge-criu. And the fields for RESTORE that lodged knows: helper (lodge-criu),
- *			criu, calls_lib, netdev, pair, lxcfs, hook (ct/checkpoint.h)
+ *			criu, calls_lib, log, netdev, pair, lxcfs, hook (ct/checkpoint.h)
  *	mask*		paths to hide below /proc and /sys; readonly* paths to make read-only
  */
 

@@ -24,7 +24,8 @@
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
-#define LOG_LEVEL 4
+#define LOG_WARNINGS 2	/* and errors */
+#define LOG_ALL 4
 #define DUMP_PAUSE_US 2000u	/* before the next try, doubled each time */
 #define OWN_PATH "/lodge-criu-path:"	/* beside the library */
 #define GHOST_MAX LG_GHOST_LIMIT	/* bytes of an open file without a name; they go into the images */
@@ -100,7 +101,7 @@ static int set_options(struct lg_err *err)
 	criu_set_service_binary(job.criu);
 	criu_set_images_dir_fd(job.images);
 	criu_set_log_file(LG_CHECKPOINT_LOG);
-	criu_set_log_level(LOG_LEVEL);
+	criu_set_log_level(lg_msg_get(&request, "log") ? LOG_ALL : LOG_WARNINGS);
 	criu_set_root(job.root);
 	criu_set_manage_cgroups(true);
 	criu_set_manage_cgroups_mode(CRIU_CG_MODE_SOFT);

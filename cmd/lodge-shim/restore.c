@@ -38,7 +38,7 @@ static struct lg_source helper = { .fd = -1, .on_event = on_answer };
 /* ---- what lodge-criu is told ---- */
 
 /* Fields of START that go on as they are. */
-static const char *const passed_on[] = { "criu", "calls_lib", "cache", "netdev", "pair", "lxcfs", "hook" };
+static const char *const passed_on[] = { "criu", "calls_lib", "cache", "log", "netdev", "pair", "lxcfs", "hook" };
 
 /* "CONTROLLERS\nPATH", or one for each of controllers that are mounted together, as CRIU knows them. */
 static void put_cgroup(struct lg_msg *m, char *controllers, const char *path)

@@ -17,8 +17,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -28,6 +30,7 @@
 #define POLL_US 10000u
 #define CANCEL_POLLS (LG_CHECKPOINT_CANCEL_S * 1000000u / POLL_US)
 #define HEAL_S 30u
+#define LOG_ALL_S 3600	/* so long after a failure */
 #define SETTLE_POLLS 800u	/* longer than lodge-criu's own patience */
 
 struct criu_job {
@@ -61,6 +64,19 @@ int criu_program(const struct daemon *d, const char **ret, struct lg_err *err)
 	return 0;
 }
 
+/*
+ * A line for each thing that CRIU does, some ten thousand of them, takes a tenth of the time for which a container stands still:
+ * written when somebody will want to read them.
+ */
+static bool failed_lately(const struct instance *ct)
+{
+	struct stat st;
+	char log[40];
+
+	snprintf(log, sizeof(log), "log/criu-%u.log", ct->ctid);
+	return fstatat(ct->d->var_fd, log, &st, AT_SYMLINK_NOFOLLOW) == 0 && time(NULL) - st.st_mtime < LOG_ALL_S;
+}
+
 int criu_put_common(const struct instance *ct, const char *root, struct lg_msg *m, struct lg_err *err)
 {
 	const char *program;
@@ -78,6 +94,8 @@ int criu_put_common(const struct instance *ct, const char *root, struct lg_msg *
 		lg_msg_put(m, "root", root);
 		lg_msg_put_u64(m, "owner", ct->id_base);
 	}
+	if (failed_lately(ct))
+		lg_msg_put(m, "log", "all");
 	if (getenv("LG_CRIU_HOOK"))
 		lg_msg_put(m, "hook", getenv("LG_CRIU_HOOK"));
 	return 0;

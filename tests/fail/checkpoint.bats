@@ -121,6 +121,18 @@ die_at() {
 	done
 }
 
+@test "what CRIU did is written down behind a failure, and not always" {
+	local log="$LG_VAR/log/criu-101.log"
+	rm -f "$log"
+	die_at criu post-dump
+	is "$(grep -vcE '(Warn|Error) +\(' "$log")" 0 "lines that are no complaint at the first try"
+	die_at criu post-dump
+	[ "$(wc -l <"$log")" -gt 500 ] || fail "at the next try it says in $(wc -l <"$log") lines what it does"
+	touch -d '2 hours ago' "$log"
+	die_at criu post-dump
+	is "$(grep -vcE '(Warn|Error) +\(' "$log")" 0 "lines that are no complaint two hours later"
+}
+
 @test "lodge-criu killed at a dump: the container runs on" {
 	local point
 	for point in pre-dump network-lock post-dump; do
