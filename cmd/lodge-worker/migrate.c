@@ -334,9 +334,15 @@ static int commit(struct move *m, struct lg_err *err)
 
 static int go(struct move *m, struct lg_err *err)
 {
-	int r = wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "go"), NULL, err);
+	lg_autojson json_t *answer = NULL;
+	uint64_t said_us = move_now_us(), ago_us;
+	int r = wire_ask(&m->ssh.wire, json_pack("{s:s}", "op", "go"), &answer, err);
 
 	m->running_us = move_now_us();
+	/* It is that host's word, and not before we said go. */
+	ago_us = (uint64_t)lg_json_int(answer, "ago_us", 0);
+	if (ago_us < m->running_us - said_us)
+		m->running_us -= ago_us;
 	m->went = r == 0;
 	return r;
 }

@@ -370,11 +370,16 @@ static int take_restore(struct receiver *rv, const json_t *m, json_t **ret, stru
 
 static int take_go(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)
 {
+	static const char *const told[] = { "ago_us", NULL };
+	lg_autojson json_t *answer = NULL;
 	int r = let_layer_go(rv, err);
 
 	(void)m;
-	(void)ret;
-	return r < 0 ? r : call(rv, "io.lodge.ImportGo", json_pack("{s:s}", "token", rv->token), NULL, err);
+	if (r == 0)
+		r = call(rv, "io.lodge.ImportGo", json_pack("{s:s}", "token", rv->token), &answer, err);
+	if (r == 0)
+		*ret = pick(answer, told);
+	return r;
 }
 
 static int take_query(struct receiver *rv, const json_t *m, json_t **ret, struct lg_err *err)

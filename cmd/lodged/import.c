@@ -172,6 +172,7 @@ static void undo(struct op *op, struct import *im, const struct lg_err *err)
 static void over(struct op *op, const struct lg_err *err)
 {
 	struct import *im = find_by_op(op);
+	uint64_t since_us = now_us();
 	struct lg_err ignored = { 0 };
 
 	op->done = NULL;
@@ -185,7 +186,8 @@ static void over(struct op *op, const struct lg_err *err)
 		lg_log(LG_LOG_WARN, "%s: %s", instance_label(im->ct), ignored.msg);
 	creation_free(im->creation);
 	answer_query(im, true);
-	answer(im, json_pack("{s:o}", "instance", instance_json(im->ct, false, false)));
+	answer(im, json_pack("{s:o, s:I}", "instance", instance_json(im->ct, false, false), "ago_us",
+			     (json_int_t)(now_us() - since_us)));
 	import_free(im);
 }
 
