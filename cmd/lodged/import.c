@@ -50,6 +50,7 @@ struct import {
 	struct instance *ct;
 	bool live, start;		/* out of images; anew */
 	bool streams, held;		/* of a VM: its state comes by a descriptor; all of it is read */
+	bool described;			/* its images are, for the case that it ends behind ImportGo */
 	bool complete;
 	bool called_off;		/* it is being undone, and nothing of it counts */
 	struct lg_vcall *begin;		/* open as long as it is wanted */
@@ -353,6 +354,27 @@ static struct import *take_call(struct lg_vcall *call, const json_t *params)
 	return im;
 }
 
+static int describe(struct import *im, struct lg_err *err)
+{
+	lg_autoclose int images = -1;
+	int r = checkpoint_open(im->ct, &images, NULL, err);
+
+	if (r == 0)
+		r = checkpoint_complete(im->ct, images, false, err);
+	im->described = r == 0;
+	return r;
+}
+
+/* What the disk takes for it passes while others make the processes. Without its conf file it counts for nothing yet. */
+static void describe_meanwhile(const char *token)
+{
+	struct import *im = find(token);
+	struct lg_err err = { 0 };
+
+	if (im && !im->called_off && describe(im, &err) < 0)
+		lg_log(LG_LOG_WARN, "%s: %s", instance_label(im->ct), err.msg);	/* once more at ImportGo */
+}
+
 void api_import_restore(struct lg_vcall *call, const json_t *params, void *ctx)
 {
 	struct import *im = take_call(call, params);
@@ -371,19 +393,15 @@ void api_import_restore(struct lg_vcall *call, const json_t *params, void *ctx)
 	op->incoming = true;
 	op->hold = true;
 	start_begin(op);
+	describe_meanwhile(lg_json_str(params, "token"));
 }
 
 /* ---- ImportGo, ImportQuery ---- */
 
 static int complete(struct import *im, struct lg_err *err)
 {
-	lg_autoclose int images = -1;
-	int r = 0;
+	int r = im->live && !im->described ? describe(im, err) : 0;
 
-	if (im->live)
-		r = checkpoint_open(im->ct, &images, NULL, err);
-	if (r == 0 && im->live)
-		r = checkpoint_complete(im->ct, images, false, err);
 	if (r == 0)
 		r = write_token(im->d, im->token, im->ct->ctid,
 				im->ct->op->restore || im->start ? "start" : "keep", err);

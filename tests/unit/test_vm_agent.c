@@ -28,8 +28,8 @@
 
 #include <check.h>
 #include <pwd.h>
-#include <sys/uio.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #define PATIENCE_MS 20000
