@@ -17,12 +17,13 @@
 
 #define OPEN_TRIES 1000u /* by then something does nothing else than to rename */
 
-static ssize_t read_full(int fd, char *buf, size_t len)
+ssize_t lg_read_all(int fd, void *data, size_t len)
 {
+	uint8_t *p = data;
 	size_t got = 0;
 
 	while (got < len) {
-		ssize_t n = read(fd, buf + got, len - got);
+		ssize_t n = read(fd, p + got, len - got);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -51,7 +52,7 @@ static int read_growing(int fd, size_t max, char **ret, size_t *ret_len)
 		if (!bigger)
 			return -ENOMEM;
 		buf = bigger;
-		n = read_full(fd, buf + len, room - len);
+		n = lg_read_all(fd, buf + len, room - len);
 		if (n < 0)
 			return (int)n;
 		len += (size_t)n;
@@ -80,16 +81,18 @@ int lg_file_read(int dirfd, const char *name, size_t max, char **ret, size_t *re
 	return r < 0 ? lg_fail(err, r, "read '%s'", name) : 0;
 }
 
-static int write_full(int fd, const char *data, size_t len)
+int lg_write_all(int fd, const void *data, size_t len)
 {
+	const uint8_t *p = data;
+
 	while (len > 0) {
-		ssize_t n = write(fd, data, len);
+		ssize_t n = write(fd, p, len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		p += n;
 		len -= (size_t)n;
 	}
 	return 0;
@@ -104,7 +107,7 @@ static int write_new(int dirfd, const char *tmp, const void *data, size_t len, m
 
 	if (fd < 0)
 		return -errno;
-	r = write_full(fd, data, len);
+	r = lg_write_all(fd, data, len);
 	if (r == 0 && fchmod(fd, mode) < 0)
 		r = -errno;
 	if (r == 0 && durable && fsync(fd) < 0)

@@ -9,6 +9,12 @@
 
 struct open_how;
 
+/** lg_read_all() - read(2) until @len bytes have come, or the end. Return: how many, negative errno. */
+ssize_t lg_read_all(int fd, void *data, size_t len);
+
+/** lg_write_all() - write(2) until all of @len bytes have gone; @fd blocks. Return: 0, negative errno. */
+int lg_write_all(int fd, const void *data, size_t len);
+
 /**
  * lg_file_read() - the whole file @name beneath @dirfd (AT_FDCWD and an absolute path will do)
  * @max:	refuse a larger one with -E2BIG

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/file.h"
 
 #define MAGIC UINT64_C(0x31736b6c62656701)
 #define LAST UINT64_MAX
@@ -55,27 +56,10 @@ void lg_blocks_free(struct lg_blocks *book)
 
 /* ---- here ---- */
 
-static int write_all(int fd, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-
-	while (len > 0) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static int say(struct sender *s, const void *data, size_t len)
 {
 	sha256_update(&s->sum, len, data);
-	return write_all(s->out, data, len);
+	return lg_write_all(s->out, data, len);
 }
 
 static int say_block(struct sender *s, uint64_t block, size_t len)
@@ -266,7 +250,7 @@ static int send_pass(struct sender *s, bool first, bool nothing)
 	if (r < 0)
 		return r;
 	sha256_digest(&s->sum, sizeof(digest), digest);
-	return write_all(s->out, digest, sizeof(digest));
+	return lg_write_all(s->out, digest, sizeof(digest));
 }
 
 int lg_blocks_send(int file, struct lg_blocks **book, int out, uint64_t *ret_bytes, struct lg_err *err)
@@ -317,19 +301,9 @@ struct receiver {
 
 static int read_all(int fd, void *data, size_t len)
 {
-	uint8_t *p = data;
+	ssize_t n = lg_read_all(fd, data, len);
 
-	while (len > 0) {
-		ssize_t n = read(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EBADMSG;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return n < 0 ? (int)n : (size_t)n < len ? -EBADMSG : 0;
 }
 
 static int hear(struct receiver *rv, void *data, size_t len)

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "lib/cleanup.h"
+#include "lib/file.h"
 
 #define MAGIC "LGSEAL1\n"
 #define TAG 16u
@@ -139,19 +140,9 @@ static void begin_chunk(struct lg_seal *s, const struct context *context)
 
 static int write_all(int fd, const void *data, size_t len, struct lg_err *err)
 {
-	const uint8_t *p = data;
+	int r = lg_write_all(fd, data, len);
 
-	while (len) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return lg_fail(err, -errno, "write");
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return r < 0 ? lg_fail(err, r, "write") : 0;
 }
 
 static int flush(struct lg_seal *s, bool last, struct lg_err *err)
@@ -232,21 +223,11 @@ int lg_seal_finish(struct lg_seal *s, struct lg_err *err)
 /* All of @len, or -EBADMSG. */
 static int read_all(int fd, void *data, size_t len, struct lg_err *err)
 {
-	uint8_t *p = data;
+	ssize_t n = lg_read_all(fd, data, len);
 
-	while (len) {
-		ssize_t n = read(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return lg_fail(err, -errno, "read");
-		if (n == 0)
-			return lg_refuse(err, -EBADMSG, 0, "it is cut off");
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	if (n < 0)
+		return lg_fail(err, (int)n, "read");
+	return (size_t)n < len ? lg_refuse(err, -EBADMSG, 0, "it is cut off") : 0;
 }
 
 static int check_key(struct lg_seal *s, const struct lg_seal_key *key, struct lg_err *err)

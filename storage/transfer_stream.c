@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "lib/file.h"
 
 /* ---- out ---- */
 
@@ -15,21 +16,6 @@ void lg_out_start(struct lg_out *out, int fd)
 	out->len = 0;
 	out->failed = 0;
 	sha256_init(&out->sum);
-}
-
-static int write_all(int fd, const uint8_t *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			data += n;
-			len -= (size_t)n;
-		}
-	}
-	return 0;
 }
 
 static void put_u32(uint8_t *at, uint32_t v)
@@ -43,7 +29,7 @@ static void flush(struct lg_out *out)
 	if (out->failed == 0 && out->len > 0) {
 		sha256_update(&out->sum, out->len, out->buf + 4);
 		put_u32(out->buf, (uint32_t)out->len);
-		out->failed = write_all(out->fd, out->buf, 4 + out->len);
+		out->failed = lg_write_all(out->fd, out->buf, 4 + out->len);
 	}
 	out->len = 0;
 }
@@ -111,7 +97,7 @@ int lg_out_finish(struct lg_out *out, uint8_t digest[SHA256_DIGEST_SIZE])
 		return out->failed;
 	sha256_digest(&out->sum, SHA256_DIGEST_SIZE, digest);
 	memcpy(tail + 4, digest, SHA256_DIGEST_SIZE);
-	return out->failed = write_all(out->fd, tail, sizeof(tail));
+	return out->failed = lg_write_all(out->fd, tail, sizeof(tail));
 }
 
 /* ---- in ---- */
@@ -134,20 +120,12 @@ int lg_in_broken(struct lg_in *in, const char *why)
 
 static int read_all(struct lg_in *in, void *data, size_t len)
 {
-	uint8_t *at = data;
+	ssize_t n = in->failed ? 0 : lg_read_all(in->fd, data, len);
 
-	while (in->failed == 0 && len > 0) {
-		ssize_t n = read(in->fd, at, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			in->failed = lg_fail(in->err, -errno, "read the stream");
-		else if (n == 0)
-			lg_in_broken(in, "it ends too early");
-		else
-			at += n, len -= (size_t)n;
-	}
+	if (n < 0)
+		in->failed = lg_fail(in->err, (int)n, "read the stream");
+	else if (in->failed == 0 && (size_t)n < len)
+		lg_in_broken(in, "it ends too early");
 	return in->failed;
 }
 

@@ -206,21 +206,6 @@ static int read_some(int in, void *buf, size_t size, size_t *ret, struct lg_err 
 	return 0;
 }
 
-static int write_all(int fd, const uint8_t *buf, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, buf, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		buf += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static int copy(int in, int out, uint64_t size, char ret_sum[LG_VM_DIGEST], struct lg_err *err)
 {
 	static uint8_t buf[256u << 10];
@@ -235,7 +220,7 @@ static int copy(int in, int out, uint64_t size, char ret_sum[LG_VM_DIGEST], stru
 		if (r < 0)
 			return r;
 		sha256_update(&sum, n, buf);
-		r = write_all(out, buf, n);
+		r = lg_write_all(out, buf, n);
 		if (r < 0)
 			return lg_fail(err, r, "write what it boots from");
 		size -= n;

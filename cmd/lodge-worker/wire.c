@@ -7,6 +7,7 @@
 
 #include "cmd/lodge-worker/migrate.h"
 #include "lib/cleanup.h"
+#include "lib/file.h"
 #include "lib/json.h"
 
 #define OBJECT_MAX (4u << 20)
@@ -14,38 +15,11 @@
 
 static char chunk[CHUNK];
 
-static int write_all(int fd, const void *data, size_t len)
-{
-	const char *p = data;
-
-	while (len > 0) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EPIPE;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static int read_all(int fd, void *data, size_t len)
 {
-	char *p = data;
+	ssize_t n = lg_read_all(fd, data, len);
 
-	while (len > 0) {
-		ssize_t n = read(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EPIPE;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return n < 0 ? (int)n : (size_t)n < len ? -EPIPE : 0;
 }
 
 static int lost(int r, struct lg_err *err)
@@ -64,9 +38,9 @@ int wire_send(const struct wire *w, json_t *obj, struct lg_err *err)
 	json_decref(obj);
 	if (!text)
 		return lg_fail(err, -ENOMEM, "talk to the other host");
-	r = write_all(w->out, &len, sizeof(len));
+	r = lg_write_all(w->out, &len, sizeof(len));
 	if (r == 0)
-		r = write_all(w->out, text, strlen(text));
+		r = lg_write_all(w->out, text, strlen(text));
 	return r < 0 ? lost(r, err) : 0;
 }
 
@@ -124,7 +98,7 @@ int wire_ask(const struct wire *w, json_t *obj, json_t **ret, struct lg_err *err
 
 int wire_send_data(const struct wire *w, const void *data, size_t len, struct lg_err *err)
 {
-	int r = write_all(w->out, data, len);
+	int r = lg_write_all(w->out, data, len);
 
 	return r < 0 ? lost(r, err) : 0;
 }
@@ -145,7 +119,7 @@ int wire_send_file(const struct wire *w, int fd, uint64_t size, uint64_t *total,
 
 		if (n <= 0)
 			return lg_fail(err, n < 0 ? -errno : -EIO, "read an image");
-		r = write_all(w->out, chunk, (size_t)n);
+		r = lg_write_all(w->out, chunk, (size_t)n);
 		if (r < 0)
 			return lost(r, err);
 		at += (uint64_t)n;
@@ -162,7 +136,7 @@ int wire_recv_file(const struct wire *w, int fd, uint64_t size, struct lg_err *e
 
 		if (r < 0)
 			return lost(r, err);
-		r = write_all(fd, chunk, want);
+		r = lg_write_all(fd, chunk, want);
 		if (r < 0)
 			return lg_fail(err, r, "write an image");
 		size -= want;
