@@ -63,7 +63,8 @@ static int run(const char *const *argv, char text[TEXT], int *ret_status, struct
 	return r;
 }
 
-static int tell_version(const char *program, struct lg_err *err)
+/* @mark: what stands before it in what the program says */
+static int tell_version(const char *program, const char *mark, struct lg_err *err)
 {
 	const char *const argv[] = { program, "--version", NULL };
 	char text[TEXT], version[24] = "unknown";
@@ -72,9 +73,9 @@ static int tell_version(const char *program, struct lg_err *err)
 
 	if (r < 0)
 		return r;
-	at = strstr(text, "Version:");
+	at = strstr(text, mark);
 	if (at)
-		sscanf(at, "Version: %23s", version);
+		sscanf(at + strlen(mark), "%23s", version);
 	printf("P version %s\n", version);
 	return 0;
 }
@@ -119,7 +120,7 @@ static int tell_feature(const char *program, const char *feature, struct lg_err 
 
 int criu_probe(const char *program, struct lg_err *err)
 {
-	int r = tell_version(program, err);
+	int r = tell_version(program, "Version: ", err);
 
 	if (r == 0)
 		r = tell_check(program, err);
@@ -130,16 +131,5 @@ int criu_probe(const char *program, struct lg_err *err)
 
 int qemu_probe(const char *program, struct lg_err *err)
 {
-	const char *const argv[] = { program, "--version", NULL };
-	char text[TEXT], version[24] = "unknown";
-	const char *at;
-	int status, r = run(argv, text, &status, err);
-
-	if (r < 0)
-		return r;
-	at = strstr(text, "version ");
-	if (at)
-		sscanf(at, "version %23s", version);
-	printf("P version %s\n", version);
-	return 0;
+	return tell_version(program, "version ", err);
 }
