@@ -198,7 +198,7 @@ static void call_off(struct import *im, const char *why)
 	struct op *op = im->ct->op;
 	struct lg_err err = { 0 };
 
-	if (im->complete || im->called_off)
+	if (im->complete || im->called_off || start_has_failed(op))
 		return;
 	im->called_off = true;
 	lg_refuse(&err, -ECANCELED, LG_EXIT_CANCELLED, "the move of %s to this host was called off: %s",
@@ -425,6 +425,8 @@ void api_import_go(struct lg_vcall *call, const json_t *params, void *ctx)
 	if (!im)
 		return;
 	op = im->ct->op;
+	if (op->restore && start_has_failed(op))
+		return;		/* the call is answered when all of it is undone */
 	if (im->streams && !im->held) {
 		lg_refuse(&err, -EBUSY, 0, "its state has not been read yet");
 		answer_failure(im, &err);

@@ -273,6 +273,7 @@ int op_timer(struct op *op, uint64_t seconds, sd_event_time_handler_t fn);
 void start_begin(struct op *op);
 void start_allow_time(struct op *op, uint64_t seconds);	/* from now on */
 void start_event(struct op *op);		/* something it waits for has happened */
+bool start_has_failed(const struct op *op);	/* and it ends when what it left is swept */
 int spec_make(struct op *op, struct lg_msg *m, struct lg_err *err);
 
 /* ---- stop.c ---- */

@@ -369,11 +369,20 @@ static void start_failed(struct op *op, struct lg_err *err)
 	op->then = failed_and_swept;
 }
 
+bool start_has_failed(const struct op *op)
+{
+	return op->then == failed_and_swept;
+}
+
 void start_event(struct op *op)
 {
 	struct lg_err err = { 0 };
-	int r = lg_run_continue(&op->run, &err);
+	int r;
 
+	/* Its steps are undone, and would begin anew: what still comes is of no use to it. */
+	if (start_has_failed(op))
+		return;
+	r = lg_run_continue(&op->run, &err);
 	if (r < 0)
 		start_failed(op, &err);
 	else if (r == 0)

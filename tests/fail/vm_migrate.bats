@@ -16,7 +16,7 @@ setup_file() {
 	survive_program
 	CT_ADDRESS=10.157.0.111
 	export SURVIVE CT_ADDRESS
-	lodge create 101 --vm --template busybox --ip $CT_ADDRESS/16 --memory 128M --disk 256M 2>/dev/null
+	lodge create 101 --vm --template busybox --ip $CT_ADDRESS/16 --memory 320M --disk 256M 2>/dev/null
 	lodge start 101 2>/dev/null
 	put_survive 101
 	in_ct 101 sh -c 'n=0; while sleep 0.02; do n=$((n + 1)); echo $n >/count; done >/dev/null 2>&1 </dev/null &'
@@ -70,6 +70,34 @@ pid_of_more() {
 @test "commit" { stage commit $ALL there-qemu there-shim; }
 @test "go" { stage go $ALL qemu shim there-qemu there-shim; }
 @test "after go" { stage after-go $ALL qemu shim; }
+
+@test "go, while what failed there is still being cleaned up" {
+	local here=$LG_HOST freezer=/sys/fs/cgroup/freezer/$LG_HOSTS_TAG move qemu
+	[ -d "${freezer%/*}" ] || skip "needs a freezer of cgroup v1, in which a process does not even die"
+	LG_STATE_A=$BATS_FILE_TMPDIR/A
+	hold "$here" go
+	move 101 --live >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+	move=$!
+	wait_for 100 is_held "$here" go || fail "$(<"$BATS_TEST_TMPDIR/out")"
+	qemu=$(pid_of there-qemu)
+	mkdir "$freezer"
+	echo "$qemu" >"$freezer/cgroup.procs"
+	echo FROZEN >"$freezer/freezer.state"
+	kill -KILL "$(pid_of there-shim)"
+	sleep 0.5
+	let_go "$here" go
+	sleep 1
+	echo THAWED >"$freezer/freezer.state"
+	ended "$move"
+	rmdir "$freezer"
+	[ "$ENDED" -ne 0 ] || fail "it moved: $(<"$BATS_TEST_TMPDIR/out")"
+	ends_well "when go came late"
+	nothing_left
+	run move 101 --live
+	is "$status" 0 "the next move: $output"
+	use_host "$(other "$LG_HOST")"
+	ends_well "behind it"
+}
 
 @test "no room for its memory there" { full checkpoint 100k 1000; }
 @test "no room there to write down that it is there" { full moved 4k 1; }
