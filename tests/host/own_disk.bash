@@ -9,6 +9,18 @@ make_bootsector() {
 	truncate -s 48M "$IMAGES/disk.img"
 }
 
+# make_multiboot_cd: multiboot.iso, with GRUB and multiboot.c, which that loads
+make_multiboot_cd() {
+	local cd=$IMAGES/multiboot.cd
+	mkdir -p "$cd/boot/grub"
+	gcc -m32 -O2 -ffreestanding -fno-pie -no-pie -fno-stack-protector -nostdlib -static -Wl,-Ttext=0x100000 -Wl,--build-id=none \
+		-o "$cd/boot/multiboot" "$BATS_TEST_DIRNAME/multiboot.c"
+	grub-file --is-x86-multiboot "$cd/boot/multiboot"
+	printf 'set timeout=0\nmenuentry multiboot {\n\tmultiboot /boot/multiboot\n}\n' >"$cd/boot/grub/grub.cfg"
+	grub-mkrescue -d /usr/lib/grub/i386-pc -o "$IMAGES/multiboot.iso" "$cd" >/dev/null 2>&1
+	chmod 644 "$IMAGES/multiboot.iso"
+}
+
 # efi_disk NAME: an empty disk that UEFI reads
 efi_disk() {
 	rm -f "$IMAGES/$1"

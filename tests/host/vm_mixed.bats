@@ -319,6 +319,18 @@ slow_create() {
 	lodge destroy 306
 }
 
+@test "a Multiboot kernel, loaded by GRUB from a CD, finds the memory that it was given, and switches off" {
+	need tool grub-mkrescue
+	need tool xorriso
+	make_multiboot_cd
+	lodge create 308 --vm --os other --firmware bios --memory 96M --disk 48M --cdrom "$IMAGES/multiboot.iso" 2>/dev/null
+	lodge start 308 2>/dev/null
+	wait_for 60 says 308 'multiboot: here, 97[0-9]* KiB above the first MiB, bad pages: 0'
+	wait_for 60 state_is 308 stopped
+	lodge destroy 308
+	nothing_left
+}
+
 @test "a Linux of another major version, booted from its own disk, executes by QEMU's guest agent" {
 	make_linux
 	lodge create 307 --vm --firmware uefi --memory 384M --disk 64M --disk-image "$IMAGES/linux.img" 2>/dev/null
