@@ -93,12 +93,11 @@ static void take(struct daemon *d, const char *record)
 		take_fork(d, path);
 }
 
-static int on_log(sd_event_source *s, int fd, uint32_t revents, void *arg)
+/* Return: 0 or a positive errno: EAGAIN: there is no more of it now. */
+static int read_log(struct daemon *d, int fd)
 {
-	struct daemon *d = arg;
 	char record[RECORD_MAX + 1];
 
-	(void)revents;
 	for (unsigned int i = 0; i < AT_ONCE; i++) {
 		ssize_t n = read(fd, record, RECORD_MAX);
 
@@ -111,11 +110,25 @@ static int on_log(sd_event_source *s, int fd, uint32_t revents, void *arg)
 		if (n < 0 && (errno == EPIPE || errno == EINTR))
 			continue;
 		d->kmsg_old = false;
-		if (n == 0 || errno != EAGAIN)
-			sd_event_source_set_enabled(s, SD_EVENT_OFF);
-		break;
+		return n == 0 ? ENODATA : errno;
 	}
 	return 0;
+}
+
+static int on_log(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+	int r = read_log(arg, fd);
+
+	(void)revents;
+	if (r != 0 && r != EAGAIN)
+		sd_event_source_set_enabled(s, SD_EVENT_OFF);
+	return 0;
+}
+
+void kernel_log_catch_up(struct daemon *d)
+{
+	if (d->kmsg)
+		read_log(d, sd_event_source_get_io_fd(d->kmsg));
 }
 
 void kernel_log_watch(struct daemon *d)

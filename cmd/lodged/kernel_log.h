@@ -37,6 +37,10 @@ struct daemon;
 
 /** kernel_log_watch() - read it from now on, and what it says of the time before; works without, too. */
 void kernel_log_watch(struct daemon *d);
+
+/** kernel_log_catch_up() - read what it has said until now, which is of instances as they are now */
+void kernel_log_catch_up(struct daemon *d);
+
 void kernel_log_end(struct daemon *d);
 
 #endif

@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 
 #include "cmd/lodged/account.h"
+#include "cmd/lodged/kernel_log.h"
 #include "cmd/lodged/lodged.h"
 #include "cmd/lodged/suspend.h"
 #include "cmd/lodged/vm.h"
@@ -199,9 +200,11 @@ void instance_gone(struct instance *ct)
 	bool known = shim && shim->exited;
 	int status = known ? shim->status : 0;
 
-	/* While its cgroups still have its name. */
-	if (was_running)
+	/* While its cgroups still have its name, and its number is not another's. */
+	if (was_running) {
+		kernel_log_catch_up(ct->d);
 		account_close(ct);
+	}
 	vm_asks_drop(ct);
 	if (known) {
 		shim_retire(shim);

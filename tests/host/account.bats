@@ -132,6 +132,7 @@ names_the_hog() {
 	hog 101
 	in_ct 101 probe fork
 	wait_for 10 grep -q '"limit"' "$BATS_TEST_TMPDIR/events"
+	wait_for 10 grep -q '"oom"' "$BATS_TEST_TMPDIR/events"
 	like "$(grep '"oom"' "$BATS_TEST_TMPDIR/events")" 'process [0-9]+ \(probe\): a memory limit' "oom"
 }
 
