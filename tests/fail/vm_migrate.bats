@@ -28,7 +28,17 @@ teardown_file() {
 }
 
 setup() { find_it; }
-teardown() { hosts_tell_more; }
+teardown() {
+	hosts_tell_more
+	thaw
+}
+
+# What cannot die meanwhile does, and no cgroup stays, however the test ended.
+thaw() {
+	[ -d "${FREEZER:-}" ] || return 0
+	echo THAWED >"$FREEZER/freezer.state"
+	wait_for 10 rmdir "$FREEZER" 2>/dev/null
+}
 
 # The QEMU of the host that is used, and its shim; also of one that is only coming in.
 qemu() {
@@ -72,24 +82,24 @@ pid_of_more() {
 @test "after go" { stage after-go $ALL qemu shim; }
 
 @test "go, while what failed there is still being cleaned up" {
-	local here=$LG_HOST freezer=/sys/fs/cgroup/freezer/$LG_HOSTS_TAG move qemu
-	[ -d "${freezer%/*}" ] || skip "needs a freezer of cgroup v1, in which a process does not even die"
+	local here=$LG_HOST move qemu
+	FREEZER=/sys/fs/cgroup/freezer/$LG_HOSTS_TAG
+	[ -d "${FREEZER%/*}" ] || cannot_run "needs a freezer of cgroup v1, in which a process does not even die" excused
 	LG_STATE_A=$BATS_FILE_TMPDIR/A
 	hold "$here" go
 	move 101 --live >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
 	move=$!
 	wait_for 100 is_held "$here" go || fail "$(<"$BATS_TEST_TMPDIR/out")"
 	qemu=$(pid_of there-qemu)
-	mkdir "$freezer"
-	echo "$qemu" >"$freezer/cgroup.procs"
-	echo FROZEN >"$freezer/freezer.state"
+	mkdir "$FREEZER"
+	echo "$qemu" >"$FREEZER/cgroup.procs"
+	echo FROZEN >"$FREEZER/freezer.state"
 	kill -KILL "$(pid_of there-shim)"
 	sleep 0.5
 	let_go "$here" go
 	sleep 1
-	echo THAWED >"$freezer/freezer.state"
+	thaw
 	ended "$move"
-	rmdir "$freezer"
 	[ "$ENDED" -ne 0 ] || fail "it moved: $(<"$BATS_TEST_TMPDIR/out")"
 	ends_well "when go came late"
 	nothing_left
