@@ -35,8 +35,12 @@ teardown() {
 
 # What cannot die meanwhile does, and no cgroup stays, however the test ended.
 thaw() {
+	local pid
 	[ -d "${FREEZER:-}" ] || return 0
 	echo THAWED >"$FREEZER/freezer.state"
+	while read -r pid; do
+		echo "$pid" >"${FREEZER%/*}/cgroup.procs"
+	done <"$FREEZER/cgroup.procs" 2>/dev/null || :
 	wait_for 10 rmdir "$FREEZER" 2>/dev/null
 }
 
